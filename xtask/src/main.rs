@@ -1,0 +1,50 @@
+//! `cargo xtask`: every developer verb, one file each.
+//!
+//! Plain Rust instead of shell scripts: what a verb does is read, checked and tested like the rest of the tree.
+//! Nothing of the product may depend on this program, and no verb may need anything that `setup` does not install.
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a developer's tool speaks on the terminal and lives in real time")]
+
+mod check;
+mod setup;
+mod shell;
+mod sim;
+mod test;
+mod tidy;
+
+use clap::{Parser, Subcommand};
+
+/// Sluice's developer verbs.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Install what building and testing need (and benching, with --bench); does nothing when all is there
+    Setup(setup::Options),
+    /// Formatting, lints, tidy, documentation, dependencies
+    Check,
+    /// The house rules that no compiler knows: floors, headers, sizes, words, licences
+    Tidy,
+    /// Everything a change must pass; --quick leaves out `check` and the demo
+    Test(test::Options),
+    /// The whole proxy on a simulated network
+    Sim(sim::Options),
+    /// What CI runs: the same as `test`
+    Ci,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().verb {
+        Verb::Setup(options) => setup::run(&options),
+        Verb::Check => check::run(),
+        Verb::Tidy => tidy::run(),
+        Verb::Test(options) => test::run(&options),
+        Verb::Sim(options) => sim::run(&options),
+        Verb::Ci => test::run(&test::Options::default()),
+    }
+}
