@@ -1,0 +1,15 @@
+//! Native configuration: YAML or JSON in, an immutable [`Snapshot`] or every reason against it out.
+//!
+//! [`load`] reads the files and is the only IO here; [`compile`] is pure. Nothing in this crate owns a thread, a clock
+//! or a global: what is live is the control side's business.
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod snapshot;
+
+pub use snapshot::{
+    AccessLog, Action, Address, Admin, Cluster, ClusterLimits, ClusterSlot, ClusterTimeouts, Endpoint, ForwardedFrom, HeaderEdits,
+    HttpListener, Kind, Listener, ListenerLimits, ListenerTimeouts, LogField, LogFormat, LogTarget, Metrics, Name, Network, OnChange,
+    Policy, Process, ProxyProtocol, Reply, Retry, Route, Snapshot, Target, Targets, TcpListener,
+};

@@ -1,0 +1,106 @@
+//! Clusters and their endpoints.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use core::fmt;
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::path::PathBuf;
+
+use super::Name;
+
+/// A set of endpoints that answer the same requests.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cluster {
+    /// Its key under `clusters:`.
+    pub name: Name,
+    /// Where it sits in every snapshot for as long as its name exists.
+    pub slot: ClusterSlot,
+    /// In file order; never empty, each address once.
+    pub endpoints: Vec<Arc<Endpoint>>,
+    /// How an endpoint is chosen.
+    pub policy: Policy,
+    /// Its time limits.
+    pub timeouts: ClusterTimeouts,
+    /// Its other limits.
+    pub limits: ClusterLimits,
+    /// The PROXY protocol header written to the origin, if any.
+    pub proxy_protocol: Option<ProxyProtocol>,
+}
+
+/// A cluster's place. It outlives updates; a slot that is given to another name gets another `birth`, so a slot that
+/// was kept too long finds nothing rather than a stranger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClusterSlot {
+    /// Place in the table; small, for arrays.
+    pub index: u32,
+    /// How often the place had been given out before.
+    pub birth: u32,
+}
+
+/// One origin address of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Where it listens.
+    pub address: Address,
+    /// Its share relative to the others', 1 to 1 000.
+    pub weight: u32,
+    /// Free words about it.
+    pub labels: BTreeMap<Box<str>, Box<str>>,
+}
+
+/// A place to bind or to connect to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Address {
+    /// An IP address and port.
+    Tcp(SocketAddr),
+    /// A UNIX stream socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(formatter, "{address}"),
+            Self::Unix(path) => write!(formatter, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// How an endpoint is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// In turn, by weight.
+    RoundRobin,
+    /// The one with fewer requests of two drawn at random, by weight.
+    LeastRequest,
+    /// At random, by weight.
+    Random,
+}
+
+/// Version of the PROXY protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    /// The text form.
+    V1,
+    /// The binary form.
+    V2,
+}
+
+/// A cluster's time limits; `None` is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClusterTimeouts {
+    /// To open a connection to an endpoint.
+    pub connect: Option<Duration>,
+    /// How long an unused connection to an endpoint is kept.
+    pub idle: Option<Duration>,
+}
+
+/// A cluster's limits, over all workers; `None` is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClusterLimits {
+    /// Open connections to one endpoint.
+    pub connections: Option<u32>,
+    /// Requests that wait for a connection.
+    pub pending: Option<u32>,
+}

@@ -1,0 +1,114 @@
+//! Listeners: where connections come in, and what holds for every connection of one.
+
+use alloc::sync::Arc;
+use core::net::IpAddr;
+use core::time::Duration;
+
+use super::{Address, HttpListener, Name, Targets};
+
+/// One listener.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// Its key under `listeners:`.
+    pub name: Name,
+    /// The sockets, `*` already being two; never empty, each once in the whole snapshot. IPv6 ones are IPv6 only.
+    pub binds: Vec<Address>,
+    /// What is spoken.
+    pub kind: Kind,
+    /// Its time limits.
+    pub timeouts: ListenerTimeouts,
+    /// Its other limits.
+    pub limits: ListenerLimits,
+    /// Whose word about the client is believed.
+    pub trusted: ForwardedFrom,
+    /// Whether connections from trusted sources begin with a PROXY protocol header (v1 or v2).
+    pub accept_proxy_protocol: bool,
+    /// What an update that changes this listener does to its connections.
+    pub on_change: OnChange,
+}
+
+/// What a listener speaks.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// HTTP, routed by request.
+    Http(Arc<HttpListener>),
+    /// Bytes, carried to one of some clusters.
+    Tcp(Arc<TcpListener>),
+}
+
+/// What a TCP listener needs to know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TcpListener {
+    /// Where connections go.
+    pub to: Targets,
+}
+
+/// A listener's time limits; `None` is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenerTimeouts {
+    /// From a request's first byte (or the connection's start) to the end of its head.
+    pub request_head: Option<Duration>,
+    /// How long nothing may happen on a connection: between requests, and while one is under way.
+    pub idle: Option<Duration>,
+    /// How long requests under way may go on once the listener is removed or the process drains.
+    pub drain: Option<Duration>,
+}
+
+/// A listener's limits; `None` is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenerLimits {
+    /// Open connections, over all workers.
+    pub connections: Option<u32>,
+    /// Bytes of a request or response head, start line included.
+    pub header_bytes: u32,
+    /// Fields of a request or response head.
+    pub headers: u32,
+    /// Bytes of a request body.
+    pub body_bytes: Option<u64>,
+}
+
+/// The sources whose X-Forwarded-*, x-request-id and PROXY protocol headers are believed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ForwardedFrom {
+    /// The networks; connections over UNIX sockets are trusted when `unix` is set.
+    pub networks: Box<[Network]>,
+    /// Whether peers on UNIX sockets are trusted.
+    pub unix: bool,
+}
+
+impl ForwardedFrom {
+    /// Whether a peer at `address` is believed. IPv4 in IPv6 clothes counts as IPv4.
+    pub fn holds(&self, address: IpAddr) -> bool {
+        self.networks.iter().any(|network| network.contains(address))
+    }
+}
+
+/// A block of addresses, `10.0.0.0/8`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Its first address.
+    pub address: IpAddr,
+    /// How many leading bits are fixed.
+    pub prefix_bits: u8,
+}
+
+impl Network {
+    /// Whether `address` is in the block. IPv4 in IPv6 clothes counts as IPv4.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let shift = |width: u8| u32::from(width.saturating_sub(self.prefix_bits));
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(block), IpAddr::V4(address)) => (block.to_bits() ^ address.to_bits()).checked_shr(shift(32)).unwrap_or(0) == 0,
+            (IpAddr::V6(block), IpAddr::V6(address)) => (block.to_bits() ^ address.to_bits()).checked_shr(shift(128)).unwrap_or(0) == 0,
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+        }
+    }
+}
+
+/// What an update that changes a listener does to its connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnChange {
+    /// They stay; the next request takes the new configuration.
+    Keep,
+    /// They finish what they are at and close, at the latest after this long.
+    Drain(Duration),
+}
