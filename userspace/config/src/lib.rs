@@ -8,8 +8,4 @@ extern crate alloc;
 
 mod snapshot;
 
-pub use snapshot::{
-    AccessLog, Action, Address, Admin, Cluster, ClusterLimits, ClusterSlot, ClusterTimeouts, Endpoint, ForwardedFrom, HeaderEdits,
-    HttpListener, Kind, Listener, ListenerLimits, ListenerTimeouts, LogField, LogFormat, LogTarget, Metrics, Name, Network, OnChange,
-    Policy, Process, ProxyProtocol, Reply, Retry, Route, Snapshot, Target, Targets, TcpListener,
-};
+pub use snapshot::*;

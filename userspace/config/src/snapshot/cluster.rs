@@ -2,10 +2,9 @@
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
-use core::fmt;
-use core::net::SocketAddr;
 use core::time::Duration;
-use std::path::PathBuf;
+
+use model::Address;
 
 use super::Name;
 
@@ -41,30 +40,14 @@ pub struct ClusterSlot {
 /// One origin address of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
+    /// The address as text: what logs and labels call it.
+    pub name: Name,
     /// Where it listens.
     pub address: Address,
     /// Its share relative to the others', 1 to 1 000.
     pub weight: u32,
     /// Free words about it.
     pub labels: BTreeMap<Box<str>, Box<str>>,
-}
-
-/// A place to bind or to connect to.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Address {
-    /// An IP address and port.
-    Tcp(SocketAddr),
-    /// A UNIX stream socket.
-    Unix(PathBuf),
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => write!(formatter, "{address}"),
-            Self::Unix(path) => write!(formatter, "unix:{}", path.display()),
-        }
-    }
 }
 
 /// How an endpoint is chosen.

@@ -4,7 +4,9 @@ use alloc::sync::Arc;
 use core::net::IpAddr;
 use core::time::Duration;
 
-use super::{Address, HttpListener, Name, Targets};
+use model::{Address, HeadLimits, Network};
+
+use super::{HttpListener, Name, Targets};
 
 /// One listener.
 #[derive(Clone, Debug)]
@@ -59,10 +61,8 @@ pub struct ListenerTimeouts {
 pub struct ListenerLimits {
     /// Open connections, over all workers.
     pub connections: Option<u32>,
-    /// Bytes of a request or response head, start line included.
-    pub header_bytes: u32,
-    /// Fields of a request or response head.
-    pub headers: u32,
+    /// Of request and response heads.
+    pub head: HeadLimits,
     /// Bytes of a request body.
     pub body_bytes: Option<u64>,
 }
@@ -80,27 +80,6 @@ impl ForwardedFrom {
     /// Whether a peer at `address` is believed. IPv4 in IPv6 clothes counts as IPv4.
     pub fn holds(&self, address: IpAddr) -> bool {
         self.networks.iter().any(|network| network.contains(address))
-    }
-}
-
-/// A block of addresses, `10.0.0.0/8`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
-    /// Its first address.
-    pub address: IpAddr,
-    /// How many leading bits are fixed.
-    pub prefix_bits: u8,
-}
-
-impl Network {
-    /// Whether `address` is in the block. IPv4 in IPv6 clothes counts as IPv4.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        let shift = |width: u8| u32::from(width.saturating_sub(self.prefix_bits));
-        match (self.address, address.to_canonical()) {
-            (IpAddr::V4(block), IpAddr::V4(address)) => (block.to_bits() ^ address.to_bits()).checked_shr(shift(32)).unwrap_or(0) == 0,
-            (IpAddr::V6(block), IpAddr::V6(address)) => (block.to_bits() ^ address.to_bits()).checked_shr(shift(128)).unwrap_or(0) == 0,
-            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
-        }
     }
 }
 

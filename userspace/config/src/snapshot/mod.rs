@@ -13,9 +13,9 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use std::collections::HashMap;
 
-pub use cluster::{Address, Cluster, ClusterLimits, ClusterSlot, ClusterTimeouts, Endpoint, Policy, ProxyProtocol};
+pub use cluster::{Cluster, ClusterLimits, ClusterSlot, ClusterTimeouts, Endpoint, Policy, ProxyProtocol};
 pub use http::{Action, HeaderEdits, HeaderField, HttpListener, Reply, Retry, Route, Target, Targets};
-pub use listener::{ForwardedFrom, Kind, Listener, ListenerLimits, ListenerTimeouts, Network, OnChange, TcpListener};
+pub use listener::{ForwardedFrom, Kind, Listener, ListenerLimits, ListenerTimeouts, OnChange, TcpListener};
 pub use process::{AccessLog, Admin, LogField, LogFormat, LogTarget, Metrics, Process};
 
 /// The name of a listener, cluster or route: cheap to clone, compared by text.
