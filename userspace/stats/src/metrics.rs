@@ -1,0 +1,121 @@
+//! All metrics, in one table. To add one, add its line; everything else (help text, type, labels, caps) follows.
+
+use crate::{About, Counter, Gauge, Histogram, Kind, Label, Metric};
+
+/// Declares the labels: name and cap.
+macro_rules! labels {
+    ($($ident:ident = $name:literal $cap:literal),* $(,)?) => {
+        $(static $ident: Label = Label { name: $name, values_max: $cap };)*
+    };
+}
+
+/// Declares the metrics and [`ALL`].
+macro_rules! metrics {
+    ($($ident:ident $kind:ident $name:literal [$($label:ident),*] $help:literal),* $(,)?) => {
+        $(
+            #[doc = $help]
+            pub static $ident: Metric<$kind> = Metric::new(About {
+                name: concat!("sluice_", $name),
+                help: $help,
+                kind: Kind::$kind,
+                labels: &[$(&$label),*],
+            });
+        )*
+
+        /// Every metric there is.
+        pub static ALL: &[&About] = &[$(&$ident.about),*];
+    };
+}
+
+labels! {
+    LISTENER = "listener" 10_000,
+    ROUTE = "route" 10_000,
+    CLUSTER = "cluster" 10_000,
+    ENDPOINT = "endpoint" 50_000,
+    CLASS = "class" 8,
+    REASON = "reason" 64,
+    SIDE = "side" 2,
+    WORKER = "worker" 1_024,
+    VERSION = "version" 8,
+}
+
+metrics! {
+    BUILD_INFO Gauge "build_info" [VERSION] "Always 1; its label tells the version.",
+    START_TIME Gauge "start_time_seconds" [] "When the process started, in seconds since 1970.",
+    READY Gauge "ready" [] "1 while the listeners accept, 0 before and while draining.",
+
+    DOWNSTREAM_CONNECTIONS Counter "downstream_connections_total" [LISTENER] "Connections accepted.",
+    DOWNSTREAM_ACTIVE Gauge "downstream_connections_active" [LISTENER] "Connections open now.",
+    DOWNSTREAM_REFUSED Counter "downstream_connections_refused_total" [LISTENER, REASON] "Connections closed before they were served.",
+
+    REQUESTS Counter "requests_total" [LISTENER, ROUTE] "Requests whose head was read.",
+    REQUESTS_ACTIVE Gauge "requests_active" [LISTENER] "Requests being served now.",
+    RESPONSES Counter "responses_total" [ROUTE, CLASS] "Responses by class of status: 1xx to 5xx, or none when the client got nothing.",
+    REQUEST_DURATION Histogram "request_duration_seconds" [ROUTE] "From a request's first byte to the end of its response.",
+
+    UPSTREAM_REQUESTS Counter "upstream_requests_total" [CLUSTER, ENDPOINT] "Attempts sent to an endpoint.",
+    UPSTREAM_RESPONSES Counter "upstream_responses_total" [CLUSTER, ENDPOINT, CLASS] "Responses of an endpoint by class of status, or none when the attempt failed.",
+    UPSTREAM_DURATION Histogram "upstream_duration_seconds" [CLUSTER, ENDPOINT] "From an attempt's start to the head of its response.",
+    UPSTREAM_CONNECTS Counter "upstream_connects_total" [CLUSTER] "Connections opened to endpoints.",
+    UPSTREAM_CONNECT_FAILURES Counter "upstream_connect_failures_total" [CLUSTER] "Connections that could not be opened.",
+    UPSTREAM_CONNECT_DURATION Histogram "upstream_connect_duration_seconds" [CLUSTER] "How long opening a connection took.",
+    UPSTREAM_REUSED Counter "upstream_reused_total" [CLUSTER] "Attempts on a connection that had served before.",
+    UPSTREAM_ACTIVE Gauge "upstream_connections_active" [CLUSTER] "Connections to endpoints open now.",
+    UPSTREAM_LENT Counter "upstream_lent_total" [CLUSTER] "Idle connections put where other workers can take them.",
+    UPSTREAM_TAKEN Counter "upstream_taken_total" [CLUSTER] "Idle connections taken over from another worker.",
+    UPSTREAM_OVERFLOW Counter "upstream_overflow_total" [CLUSTER] "Attempts refused because a limit of the cluster was reached.",
+    RETRIES Counter "retries_total" [CLUSTER] "Attempts after the first.",
+
+    FAULTS Counter "faults_total" [REASON] "Exchanges and connections that ended other than well.",
+    BYTES_RECEIVED Counter "bytes_received_total" [SIDE] "Bytes read from sockets; side is down for clients, up for endpoints.",
+    BYTES_SENT Counter "bytes_sent_total" [SIDE] "Bytes written to sockets; side is down for clients, up for endpoints.",
+
+    WORKER_TURNS Counter "worker_turns_total" [WORKER] "Turns of the worker's loop.",
+    WORKER_COMPLETIONS Counter "worker_completions_total" [WORKER] "Completions taken from the ring.",
+    WORKER_SYSCALLS Counter "worker_syscalls_total" [WORKER] "Times the kernel was entered for the ring.",
+    WORKER_TASKS Gauge "worker_tasks" [WORKER] "Tasks alive now.",
+    WORKER_PANICS Counter "worker_panics_total" [WORKER] "Tasks that ended by a panic, each with its connection.",
+    WORKER_TIMERS Gauge "worker_timers" [WORKER] "Timers set now.",
+    WORKER_RECV_PARKED Counter "worker_recv_parked_total" [WORKER] "Receives that had to wait because no buffer was free.",
+    WORKER_ACCEPT_PAUSED Counter "worker_accept_paused_total" [WORKER] "Times accepting stopped because no file descriptor was free.",
+    WORKER_SEND_SHORT Counter "worker_send_short_total" [WORKER] "Sends the kernel took only in part.",
+    WORKER_HEAP_MOVED Counter "worker_heap_moved_bytes_total" [WORKER] "Bytes copied from ring buffers to the heap because they had to be kept.",
+    WORKER_MAIL Counter "worker_mail_total" [WORKER] "Messages received from other threads.",
+
+    CONFIG_APPLIED Counter "config_applied_total" [] "Configurations put in force.",
+    CONFIG_REJECTED Counter "config_rejected_total" [] "Configurations refused; the one in force stayed.",
+    CONFIG_GENERATION Gauge "config_generation" [] "Number of the configuration in force.",
+    CONFIG_APPLY_DURATION Histogram "config_apply_duration_seconds" [] "From noticing a changed configuration to its being in force on all workers.",
+
+    LOG_WRITTEN Counter "log_written_total" [] "Access log lines written.",
+    LOG_DROPPED Counter "log_dropped_total" [WORKER] "Access log lines dropped because the worker's queue was full.",
+    LOG_FAILURES Counter "log_write_failures_total" [REASON] "Writes or opens of the access log that failed; full writes are tried again.",
+
+    DRAIN_STARTED Counter "drain_started_total" [] "Times draining was asked for.",
+    DRAIN_CLOSED Counter "drain_closed_total" [LISTENER] "Connections that outlived the drain and were closed.",
+
+    ADMIN_REQUESTS Counter "admin_requests_total" [CLASS] "Requests of the admin API by class of status.",
+    ADMIN_REFUSED Counter "admin_refused_total" [REASON] "Connections and requests the admin API refused.",
+    WATCHDOG_MISSED Counter "watchdog_missed_total" [WORKER] "Watchdog periods in which the worker's loop did not turn.",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::collections::BTreeSet;
+
+    #[test]
+    fn names_are_unique_and_follow_their_kind() {
+        let mut seen = BTreeSet::new();
+        for about in ALL {
+            assert!(seen.insert(about.name), "{} stands twice", about.name);
+            assert!(about.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'), "{}", about.name);
+            assert!(about.help.ends_with('.'), "{}", about.name);
+            match about.kind {
+                Kind::Counter => assert!(about.name.ends_with("_total"), "{}", about.name),
+                Kind::Gauge => assert!(!about.name.ends_with("_total"), "{}", about.name),
+                Kind::Histogram => assert!(about.name.ends_with("_seconds"), "{}", about.name),
+            }
+        }
+    }
+}
