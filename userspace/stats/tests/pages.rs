@@ -1,8 +1,10 @@
 //! Pages written on several threads, merged, capped and printed.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+extern crate alloc;
+use alloc::collections::BTreeMap;
 use core::time::Duration;
-use std::{collections::BTreeMap, thread};
+use std::thread;
 
 use serde_json as _;
 use stats::{View, metrics, stats};
@@ -35,7 +37,9 @@ fn pages_of_all_threads_are_summed_and_survive_them() {
         assert!(now >= last);
         last = now;
     }
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in threads {
+        thread.join().unwrap();
+    }
     let view = View::from(&reader.collect());
     assert_eq!(view.total("sluice_requests_total", &[("route", "api")]), 40_000);
     assert_eq!(view.total("sluice_downstream_connections_active", &[]), 1);
