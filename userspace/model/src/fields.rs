@@ -142,6 +142,16 @@ impl Fields {
         self.entries.len()
     }
 
+    /// The bytes of all fields that did not come out of the parsed block: what an encoder must still check for line ends.
+    pub fn added_bytes(&self) -> &[u8] {
+        &self.added
+    }
+
+    /// No fewer bytes than all of them need as `name: value` lines.
+    pub fn wire_bytes_max(&self) -> usize {
+        self.block.len() + self.added.len() + 4 * self.entries.len()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()

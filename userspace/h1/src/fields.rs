@@ -1,0 +1,149 @@
+//! The fields of a head or trailer section in one pass: each name recognised once, what this hop is meant for read and taken out
+//! (RFC 9110 §7.6.1), the rest listed where it stands.
+
+use buf::Chunk;
+use model::{Cause, Fields, Name, Span};
+
+use crate::framing::Framing;
+
+/// Options of Connection fields that name other fields: more than anyone sends, few enough to look for each.
+pub const CONNECTION_OPTIONS_MAX: usize = 16;
+
+/// What the codec must know of a head's fields.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    pub(crate) framing: Framing,
+    /// Where the Host field's value stands.
+    pub(crate) host: Option<Span>,
+    pub(crate) close: bool,
+    pub(crate) keep_alive: bool,
+    /// Expect, if it was 100-continue.
+    pub(crate) expects_continue: bool,
+}
+
+/// Reads a head's fields out of `block`, in which all of `headers` stand.
+#[expect(clippy::wildcard_enum_match_arm, reason = "a name that is not this hop's business is passed on")]
+pub(crate) fn read(block: &Chunk, headers: &[httparse::Header<'_>]) -> Result<(Fields, Facts), Cause> {
+    let mut fields = Fields::over(block.clone(), headers.len());
+    let mut facts = Facts::default();
+    let mut options = 0;
+    for header in headers {
+        let known = Name::of(header.name.as_bytes());
+        let name = span(block, header.name.as_bytes());
+        let mut value = span(block, header.value);
+        match known {
+            Name::Other if is_disguised(header.name.as_bytes()) => return Err(Cause::MalformedHead),
+            Name::Connection => {
+                options += facts.connection(header.value);
+                continue;
+            }
+            // Meant for this hop. Transfer-Encoding is written anew; an Upgrade is declined by not being passed on (RFC 9110 §7.8).
+            Name::KeepAlive | Name::ProxyConnection | Name::Upgrade => continue,
+            Name::TransferEncoding => {
+                facts.framing.transfer_encoding(header.value)?;
+                continue;
+            }
+            Name::Te => match trailers_option(header.value) {
+                Some(option) if fields.get(Name::Te).is_none() => value = span(block, option),
+                _ => continue,
+            },
+            Name::ContentLength => facts.framing.content_length(header.value)?,
+            Name::Host if facts.host.is_some() => return Err(Cause::BadHost),
+            Name::Host => facts.host = Some(value),
+            Name::Expect if header.value.eq_ignore_ascii_case(b"100-continue") => facts.expects_continue = true,
+            Name::Expect => return Err(Cause::ExpectationFailed),
+            _ => {}
+        }
+        fields.push_span(known, name, value);
+    }
+    match options {
+        0 => {}
+        1..=CONNECTION_OPTIONS_MAX => remove_named(&mut fields, headers),
+        _ => return Err(Cause::MalformedHead),
+    }
+    Ok((fields, facts))
+}
+
+/// Reads a trailer section; what would frame, route or authorise is not allowed there and left out (RFC 9110 §6.5.1).
+pub(crate) fn read_trailers(block: &Chunk, headers: &[httparse::Header<'_>]) -> Fields {
+    let mut fields = Fields::over(block.clone(), headers.len());
+    for header in headers {
+        let name = header.name.as_bytes();
+        if Name::of(name) == Name::Other && !is_disguised(name) && !FORBIDDEN_TRAILERS.iter().any(|not| name.eq_ignore_ascii_case(not)) {
+            fields.push_span(Name::Other, span(block, name), span(block, header.value));
+        }
+    }
+    fields
+}
+
+/// Beside all those that [`Name`] knows.
+const FORBIDDEN_TRAILERS: [&[u8]; 11] = [
+    b"authorization",
+    b"cache-control",
+    b"content-encoding",
+    b"content-range",
+    b"content-type",
+    b"cookie",
+    b"max-forwards",
+    b"proxy-authorization",
+    b"range",
+    b"set-cookie",
+    b"www-authenticate",
+];
+
+impl Facts {
+    /// Reads one Connection field; gives how many other fields it names.
+    fn connection(&mut self, value: &[u8]) -> usize {
+        let mut named = 0;
+        for option in options(value) {
+            if option.eq_ignore_ascii_case(b"close") {
+                self.close = true;
+            } else if option.eq_ignore_ascii_case(b"keep-alive") {
+                self.keep_alive = true;
+            } else if Name::of(option) == Name::Other {
+                named += 1;
+            }
+        }
+        named
+    }
+}
+
+/// Takes out the fields that Connection names. Those we know are never among them: hop-by-hop ones are gone already, and the rest (Host,
+/// Content-Length, Via, X-Forwarded-For ...) are meant for all recipients, whatever a client says in order to be rid of them.
+fn remove_named(fields: &mut Fields, headers: &[httparse::Header<'_>]) {
+    let connections = headers.iter().filter(|header| Name::of(header.name.as_bytes()) == Name::Connection);
+    for option in connections.flat_map(|header| options(header.value)) {
+        fields.retain(|field| field.known != Name::Other || !field.name.eq_ignore_ascii_case(option));
+    }
+}
+
+fn options(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|option| !option.is_empty())
+}
+
+/// The one option of TE that is passed on: transfer codings end at each hop (RFC 9110 §10.1.4).
+fn trailers_option(value: &[u8]) -> Option<&[u8]> {
+    options(value).find(|option| option.eq_ignore_ascii_case(b"trailers"))
+}
+
+/// Whether it is a name we know but for `_` in the place of `-`: CGI-like interfaces take `Content_Length` for Content-Length.
+fn is_disguised(name: &[u8]) -> bool {
+    const LENGTH_MAX: usize = 32;
+    let mut plain = [0; LENGTH_MAX];
+    if !name.contains(&b'_') {
+        return false;
+    }
+    let Some(plain) = plain.get_mut(..name.len()) else { return false };
+    for (to, from) in plain.iter_mut().zip(name) {
+        *to = if *from == b'_' { b'-' } else { *from };
+    }
+    Name::of(plain) != Name::Other
+}
+
+/// Where `part`, which is cut out of `block`, stands in it.
+pub(crate) fn span(block: &[u8], part: &[u8]) -> Span {
+    let start = part.as_ptr().addr().wrapping_sub(block.as_ptr().addr());
+    let start = if part.is_empty() { 0 } else { start };
+    debug_assert!(start + part.len() <= block.len(), "httparse gives slices of what it was given");
+    Span { start: u32::try_from(start).unwrap_or(u32::MAX), length: u32::try_from(part.len()).unwrap_or(0) }
+}
