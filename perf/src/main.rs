@@ -1,0 +1,54 @@
+//! Sluice beside its peers on one machine, measured so that the peers' authors would accept it.
+//!
+//! `cargo xtask bench` builds everything and starts this program. The proxies run on CPU 0; this process, which is
+//! both load generator and origin, runs on CPU 1. What is compared first is CPU time per unit of work: a rate or a
+//! percentile on a small machine says as much about the generator as about the proxy.
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::std_instead_of_alloc,
+    reason = "a measuring tool speaks on the terminal and lives in real time"
+)]
+
+mod bystanders;
+mod compare;
+mod interrupt;
+mod launch;
+mod load;
+mod memory;
+mod meter;
+mod origin;
+mod peers;
+mod process;
+mod reloads;
+mod rig;
+mod rows;
+mod steady;
+mod syscalls;
+mod table;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "perf")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Measure Sluice and its peers, print one table and keep it
+    Compare(compare::Options),
+    /// Become another program on the CPUs given (what `compare` starts its proxies with)
+    #[command(hide = true)]
+    Launch(launch::Options),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().verb {
+        Verb::Compare(options) => compare::run(&options),
+        Verb::Launch(options) => launch::run(&options),
+    }
+}
