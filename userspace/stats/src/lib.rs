@@ -6,12 +6,15 @@
 //!
 //! Counters live by name beside the configuration, from first use on: a reload loses none. Every label has a cap; what comes after it is
 //! counted as `other`. All metrics stand in one table, [`metrics`].
+//!
+//! Log lines leave a worker the same way, through [`lines`]: a bounded queue that drops and counts.
 #![forbid(unsafe_code)]
 extern crate alloc;
 
 mod caps;
 mod cell;
 mod histogram;
+mod lines;
 mod metric;
 pub mod metrics;
 mod page;
@@ -21,6 +24,7 @@ mod view;
 
 pub use cell::{Counter, Gauge};
 pub use histogram::{Distribution, Histogram};
+pub use lines::{BATCH_BYTES_MAX, Batch, Lines, LinesReader, LinesWriter, QUEUE_BATCHES_MAX, QUEUE_BYTES_MAX, lines};
 pub use metric::{About, Kind, Label, Metric};
 pub use page::{Hub, Page};
 pub use prometheus::CONTENT_TYPE;
