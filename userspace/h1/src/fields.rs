@@ -21,10 +21,18 @@ pub(crate) struct Facts {
     pub(crate) expects_continue: bool,
 }
 
+/// Whose head it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Request,
+    Response,
+}
+
 /// Reads a head's fields out of `block`, in which all of `headers` stand.
 #[expect(clippy::wildcard_enum_match_arm, reason = "a name that is not this hop's business is passed on")]
-pub(crate) fn read(block: &Chunk, headers: &[httparse::Header<'_>]) -> Result<(Fields, Facts), Cause> {
+pub(crate) fn read(block: &Chunk, headers: &[httparse::Header<'_>], kind: Kind) -> Result<(Fields, Facts), Cause> {
     let mut fields = Fields::over(block.clone(), headers.len());
+    let block = block.as_slice();
     let mut facts = Facts::default();
     let mut options = 0;
     for header in headers {
@@ -32,7 +40,7 @@ pub(crate) fn read(block: &Chunk, headers: &[httparse::Header<'_>]) -> Result<(F
         let name = span(block, header.name.as_bytes());
         let mut value = span(block, header.value);
         match known {
-            Name::Other if is_disguised(header.name.as_bytes()) => return Err(Cause::MalformedHead),
+            Name::Other if kind == Kind::Request && is_disguised(header.name.as_bytes()) => return Err(Cause::MalformedHead),
             Name::Connection => {
                 options += facts.connection(header.value);
                 continue;
@@ -48,6 +56,7 @@ pub(crate) fn read(block: &Chunk, headers: &[httparse::Header<'_>]) -> Result<(F
                 _ => continue,
             },
             Name::ContentLength => facts.framing.content_length(header.value)?,
+            Name::Host | Name::Expect if kind == Kind::Response => {}
             Name::Host if facts.host.is_some() => return Err(Cause::BadHost),
             Name::Host => facts.host = Some(value),
             Name::Expect if header.value.eq_ignore_ascii_case(b"100-continue") => facts.expects_continue = true,
@@ -67,6 +76,7 @@ pub(crate) fn read(block: &Chunk, headers: &[httparse::Header<'_>]) -> Result<(F
 /// Reads a trailer section; what would frame, route or authorise is not allowed there and left out (RFC 9110 §6.5.1).
 pub(crate) fn read_trailers(block: &Chunk, headers: &[httparse::Header<'_>]) -> Fields {
     let mut fields = Fields::over(block.clone(), headers.len());
+    let block = block.as_slice();
     for header in headers {
         let name = header.name.as_bytes();
         if Name::of(name) == Name::Other && !is_disguised(name) && !FORBIDDEN_TRAILERS.iter().any(|not| name.eq_ignore_ascii_case(not)) {
@@ -126,18 +136,17 @@ fn trailers_option(value: &[u8]) -> Option<&[u8]> {
     options(value).find(|option| option.eq_ignore_ascii_case(b"trailers"))
 }
 
-/// Whether it is a name we know but for `_` in the place of `-`: CGI-like interfaces take `Content_Length` for Content-Length.
+/// Whether it is a name that frames or vouches, but for `_` in the place of `-`: CGI-like interfaces take `Content_Length` for
+/// Content-Length and `X_Forwarded_For` for X-Forwarded-For.
 fn is_disguised(name: &[u8]) -> bool {
-    const LENGTH_MAX: usize = 32;
-    let mut plain = [0; LENGTH_MAX];
-    if !name.contains(&b'_') {
-        return false;
-    }
-    let Some(plain) = plain.get_mut(..name.len()) else { return false };
-    for (to, from) in plain.iter_mut().zip(name) {
-        *to = if *from == b'_' { b'-' } else { *from };
-    }
-    Name::of(plain) != Name::Other
+    const DISGUISES: [Name; 5] =
+        [Name::ContentLength, Name::TransferEncoding, Name::XForwardedFor, Name::XForwardedProto, Name::XRequestId];
+    let same = |byte: &u8, plain: &u8| byte.eq_ignore_ascii_case(plain) || (*byte == b'_' && *plain == b'-');
+    name.contains(&b'_')
+        && DISGUISES
+            .iter()
+            .map(|known| known.as_str().as_bytes())
+            .any(|plain| name.len() == plain.len() && name.iter().zip(plain).all(|(byte, plain)| same(byte, plain)))
 }
 
 /// Where `part`, which is cut out of `block`, stands in it.

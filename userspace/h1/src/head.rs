@@ -10,7 +10,7 @@ use model::{Body, Cause, Fields, Head, HeadLimits, Method, Name, RequestLine, Sc
 use crate::{
     authority::is_authority,
     connection::{Settings, Version},
-    fields::{self, Facts, span},
+    fields::{self, Facts, Kind, span},
     framing::has_no_content,
     target,
 };
@@ -48,7 +48,7 @@ pub(crate) fn request(block: &Chunk, lines: usize, settings: &Settings) -> Resul
         let method = Method::registered(method.as_bytes()).unwrap_or_else(|| Method::Other(cut(block, method.as_bytes())));
         let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
         let target = target::read(&method, cut(block, target.as_bytes()))?;
-        let (fields, facts) = fields::read(block, parsed.headers)?;
+        let (fields, facts) = fields::read(block, parsed.headers, Kind::Request)?;
         facts.framing.check(version)?;
         build_request(block, RequestParts { method, version, target, fields, facts }, settings.scheme)
     })
@@ -106,7 +106,7 @@ pub(crate) fn response(block: &Chunk, lines: usize, head_only: bool, limits: &He
             return Err(Cause::MalformedResponse);
         };
         let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
-        let (fields, facts) = fields::read(block, parsed.headers)?;
+        let (fields, facts) = fields::read(block, parsed.headers, Kind::Response)?;
         facts.framing.check(version)?;
         let interim = status < 200;
         if interim && (facts.framing.chunked || facts.framing.length.is_some()) {
@@ -166,9 +166,12 @@ fn with_slots<'b, T>(
 fn with_later_minor(block: &Chunk, parse: impl FnOnce(&Chunk) -> Result<Message, Cause>) -> Result<Message, Cause> {
     let end = memchr::memchr(b'\r', block).unwrap_or_default();
     let line = block.get(..end).unwrap_or_default();
-    let at = line.windows(5).position(|word| word == b"HTTP/").unwrap_or(end);
+    // A response begins with it, a request ends with it.
+    let at = if line.starts_with(b"HTTP/") { 0 } else { line.windows(5).rposition(|word| word == b"HTTP/").unwrap_or(end) };
     let (before, version) = line.split_at(at);
+    let words = before.iter().filter(|byte| **byte == b' ').count();
     match version {
+        _ if at > 0 && (words != 2 || !before.ends_with(b" ")) => Err(Cause::MalformedHead),
         [_, _, _, _, _, b'1', b'.', b'2'..=b'9', rest @ ..] => {
             let behind = block.get(end..).unwrap_or_default();
             parse(&Chunk::from([before, b"HTTP/1.1", rest, behind].concat()))

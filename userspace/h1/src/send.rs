@@ -256,7 +256,7 @@ fn is_ours(name: Name) -> bool {
 /// Whether nothing that others put into the head could end a line or a word of the start line. Parsed fields were checked when parsed.
 fn is_clean(head: &Head) -> bool {
     let start = match &head.start {
-        Start::Request(line) => is_word(&line.path) && is_word(&line.authority) && is_word(line.method.as_bytes()),
+        Start::Request(line) => !line.path.is_empty() && is_word(&line.path) && is_word(&line.authority) && is_word(line.method.as_bytes()),
         Start::Response(line) => is_line_clean(&line.reason) && (100..=599).contains(&line.status),
     };
     start && is_line_clean(head.fields.added_bytes())

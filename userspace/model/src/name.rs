@@ -9,10 +9,22 @@ macro_rules! names {
         #[expect(missing_docs, reason = "their names are the fields' names")]
         pub enum Name { Other, $($variant),* }
 
+        /// For each length the first letters of the names of that length.
+        static SIEVE: [u32; 32] = {
+            let mut sieve = [0; 32];
+            $(sieve[$text.len()] |= letter($text.as_bytes()[0]);)*
+            sieve
+        };
+
         impl Name {
-            /// Recognises a name: the length rules nearly all of them out.
+            /// Recognises a name: length and first letter rule nearly all of them out.
             #[inline]
             pub fn of(name: &[u8]) -> Self {
+                let Some(first) = name.first() else { return Self::Other };
+                let sieve = SIEVE.get(name.len()).copied().unwrap_or_default();
+                if sieve & letter(*first) == 0 {
+                    return Self::Other;
+                }
                 $(if name.len() == $text.len() && name.eq_ignore_ascii_case($text.as_bytes()) { return Self::$variant; })*
                 Self::Other
             }
@@ -26,6 +38,11 @@ macro_rules! names {
             }
         }
     };
+}
+
+/// One bit for a letter of either case (other bytes share bits; the comparison decides).
+const fn letter(byte: u8) -> u32 {
+    1 << (byte & 31)
 }
 
 names! {
