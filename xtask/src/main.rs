@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "a developer's tool speaks on the terminal")]
 
+mod bench;
 mod check;
 mod setup;
 mod shell;
@@ -34,6 +35,8 @@ enum Verb {
     Test(test::Options),
     /// The whole proxy on a simulated network
     Sim(sim::Options),
+    /// Sluice beside nginx, HAProxy and Envoy on this machine
+    Bench(bench::Options),
     /// What CI runs: the same as `test`
     Ci,
 }
@@ -45,6 +48,7 @@ fn main() -> anyhow::Result<()> {
         Verb::Tidy => tidy::run(),
         Verb::Test(options) => test::run(&options),
         Verb::Sim(options) => sim::run(&options),
+        Verb::Bench(options) => bench::run(&options),
         Verb::Ci => test::run(&test::Options::default()),
     }
 }

@@ -15,10 +15,10 @@ use std::process::Command;
 pub(crate) struct Options {
     /// Also install the peers and meters that `cargo xtask bench` needs
     #[arg(long)]
-    bench: bool,
+    pub(crate) bench: bool,
 }
 
-/// A program and the Debian package that brings it.
+/// A program (or a file, by its full path) and the Debian package that brings it.
 struct Need {
     program: &'static str,
     package: &'static str,
@@ -33,9 +33,9 @@ const TO_TEST: [Need; 4] = [need("cc", "gcc"), need("curl", "curl"), need("wrk",
 
 const TO_BENCH: [Need; 5] = [
     need("nginx", "nginx-light"),
+    need("/usr/lib/nginx/modules/ngx_stream_module.so", "libnginx-mod-stream"),
     need("haproxy", "haproxy"),
     need("perf", "linux-perf"),
-    need("strace", "strace"),
     need("python3", "python3"),
 ];
 

@@ -33,8 +33,8 @@ pub(super) struct Engine {
     epoll: OwnedFd,
     connections: Vec<Connection>,
     buffer: Vec<u8>,
-    /// Connections without a request (paced load).
-    idle: Vec<usize>,
+    /// Connections without a request (paced load), the longest idle first, so that all are used.
+    idle: VecDeque<usize>,
     /// Requests that are due and have no connection (paced load).
     overdue: VecDeque<Instant>,
     next_due: Instant,
@@ -76,7 +76,7 @@ impl Engine {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC).context("no epoll")?,
             connections: (0..plan.connections).map(|_| Connection::default()).collect(),
             buffer: vec![0; RECEIVE_BYTES],
-            idle: Vec::new(),
+            idle: VecDeque::new(),
             overdue: VecDeque::new(),
             next_due: now,
             next_look: now + LOOK,
@@ -188,7 +188,7 @@ impl Engine {
                 if let Some(due) = self.overdue.pop_front() {
                     return self.ask(place, due);
                 }
-                self.idle.push(place);
+                self.idle.push_back(place);
                 Ok(())
             }
         }
@@ -222,7 +222,7 @@ impl Engine {
         self.connections[place] = Connection::default();
         if self.plan.shape != Shape::Once && !was_idle {
             // The next look opens it again: a target that refuses must not make us spin.
-            self.idle.push(place);
+            self.idle.push_back(place);
         }
     }
 
@@ -267,7 +267,7 @@ impl Engine {
             Shape::Once => self.opened.saturating_sub(self.over()),
             Shape::Paced { .. } => {
                 // Paced connections open when a request needs one.
-                self.idle.extend((self.opened..self.plan.connections).rev());
+                self.idle.extend(self.opened..self.plan.connections);
                 self.opened = self.plan.connections;
                 return Ok(());
             }
@@ -295,7 +295,7 @@ impl Engine {
         while self.next_due <= now {
             let due = self.next_due;
             self.next_due += interval;
-            match self.idle.pop() {
+            match self.idle.pop_front() {
                 Some(place) => self.ask(place, due)?,
                 None => self.overdue.push_back(due),
             }
