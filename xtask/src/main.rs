@@ -3,10 +3,16 @@
 //! Plain Rust instead of shell scripts: what a verb does is read, checked and tested like the rest of the tree.
 //! Nothing of the product may depend on this program, and no verb may need anything that `setup` does not install.
 #![forbid(unsafe_code)]
-#![expect(clippy::print_stdout, reason = "a developer's tool speaks on the terminal")]
+#![expect(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::std_instead_of_alloc,
+    reason = "a developer's tool speaks on the terminal and lives in real time"
+)]
 
 mod bench;
 mod check;
+mod demo;
 mod setup;
 mod shell;
 mod sim;
@@ -35,6 +41,8 @@ enum Verb {
     Test(test::Options),
     /// The whole proxy on a simulated network
     Sim(sim::Options),
+    /// Sluice over three origins with steady traffic, live
+    Demo(demo::Options),
     /// Sluice beside nginx, HAProxy and Envoy on this machine
     Bench(bench::Options),
     /// What CI runs: the same as `test`
@@ -48,6 +56,7 @@ fn main() -> anyhow::Result<()> {
         Verb::Tidy => tidy::run(),
         Verb::Test(options) => test::run(&options),
         Verb::Sim(options) => sim::run(&options),
+        Verb::Demo(options) => demo::run(&options),
         Verb::Bench(options) => bench::run(&options),
         Verb::Ci => test::run(&test::Options::default()),
     }

@@ -3,10 +3,11 @@
 //! One profile and one set of features for all of it: binaries and tests are built in one go, and the end-to-end
 //! tests run the binary that this made (`SLUICE_BINARY`). Every second build of the tree would cost CI minutes.
 
-use crate::{check, setup, shell};
+use crate::{check, demo, setup, shell};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::Stdio;
 
 /// How much to test.
@@ -24,7 +25,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         check::run()?;
     }
     shell::run(&mut shell::cargo(&["build", "--workspace", "--bins", "--tests"]))?;
-    let totals = run_tests()?;
+    let binary = shell::target_folder().join("debug/sluice");
+    let totals = run_tests(&binary)?;
+    if !options.quick {
+        println!("\nthe demo, as in `cargo xtask demo --check`");
+        demo::verify(&binary)?;
+    }
     println!("\n{} passed, {} failed", totals.passed, totals.failed);
     if totals.failed > 0 || !totals.clean {
         bail!("the tests did not pass");
@@ -40,8 +46,7 @@ struct Totals {
     clean: bool,
 }
 
-fn run_tests() -> Result<Totals> {
-    let binary = shell::target_folder().join("debug/sluice");
+fn run_tests(binary: &Path) -> Result<Totals> {
     let mut command = shell::cargo(&["test", "--workspace", "--no-fail-fast"]);
     command.env("SLUICE_BINARY", binary).stdout(Stdio::piped());
     shell::show(&command);

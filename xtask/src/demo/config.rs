@@ -1,0 +1,59 @@
+//! The demo's configuration, before and after the edit.
+
+use anyhow::{Context, Result};
+use core::net::SocketAddr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The origins' names: each says its own in every answer.
+pub(super) const ORIGINS: [&str; 3] = ["amber", "birch", "cedar"];
+
+/// The header that the edit adds.
+pub(super) const EDITED: &str = "x-demo-edited";
+
+/// Which configuration.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Version {
+    /// All origins weigh the same.
+    First,
+    /// The first weighs most, and answers carry a new header.
+    Second,
+}
+
+/// Write it in one step, so that nobody reads half of it.
+pub(super) fn write(file: &Path, version: Version, web: SocketAddr, origins: [SocketAddr; 3]) -> Result<()> {
+    let draft = file.with_extension("draft");
+    fs::write(&draft, text(version, web, origins, &admin(file))).with_context(|| format!("cannot write {}", draft.display()))?;
+    fs::rename(&draft, file).with_context(|| format!("cannot replace {}", file.display()))
+}
+
+/// The admin socket that the configuration in `file` names.
+pub(super) fn admin(file: &Path) -> PathBuf {
+    file.with_file_name("admin.sock")
+}
+
+fn text(version: Version, web: SocketAddr, origins: [SocketAddr; 3], admin: &Path) -> String {
+    let [amber, birch, cedar] = origins;
+    let (weight, header) = match version {
+        Version::First => (1, String::new()),
+        Version::Second => (8, format!("              response: {{ headers: {{ set: {{ {EDITED}: \"1\" }} }} }}\n")),
+    };
+    format!(
+        "version: 1
+listeners:
+  web:
+    bind: [\"{web}\"]
+    http:
+      sites:
+        - hosts: [\"*\"]
+          routes:
+            - to: {{ amber: {weight}, birch: 1, cedar: 1 }}
+{header}clusters:
+  amber: {{ endpoints: [\"{amber}\"] }}
+  birch: {{ endpoints: [\"{birch}\"] }}
+  cedar: {{ endpoints: [\"{cedar}\"] }}
+admin: {{ bind: \"unix:{admin}\" }}
+",
+        admin = admin.display()
+    )
+}
