@@ -27,15 +27,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     shell::run(&mut shell::cargo(&["build", "--workspace", "--bins", "--tests"]))?;
     let binary = shell::target_folder().join("debug/sluice");
     let totals = run_tests(&binary)?;
-    if !options.quick {
-        println!("\nthe demo, as in `cargo xtask demo --check`");
-        demo::verify(&binary)?;
-    }
+    let demo = if options.quick { Ok(()) } else { demo::verify(&binary) };
     println!("\n{} passed, {} failed", totals.passed, totals.failed);
     if totals.failed > 0 || !totals.clean {
         bail!("the tests did not pass");
     }
-    Ok(())
+    demo
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
