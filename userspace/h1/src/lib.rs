@@ -18,6 +18,7 @@ mod fields;
 mod framing;
 mod freeze;
 mod head;
+mod raw;
 mod receive;
 mod section;
 mod send;

@@ -35,15 +35,15 @@ impl Connection {
     /// They closed their side. The End of a response that lasts until then, a fault in the middle of a message, `None` between messages.
     pub fn eof(&mut self) -> Result<Option<Part>, Fault> {
         self.persistent = false;
-        let in_message = match self.receiving {
-            Receiving::UntilClose => {
-                self.receiving = Receiving::Done;
-                return Ok(Some(Part::End));
+        let in_message = match (self.receiving, self.side) {
+            (Receiving::UntilClose | Receiving::Known(0) | Receiving::Ending, _) => return Ok(Some(self.received_end())),
+            (Receiving::Head, Side::Server) => self.gather.is_some(),
+            (Receiving::Head, Side::Client) if self.sending == Sending::Head => {
+                self.receiving = Receiving::Failed; // no request may follow
+                false
             }
-            Receiving::Head if self.side == Side::Client => self.sending != Sending::Head,
-            Receiving::Head => self.gather.is_some(),
-            Receiving::Done | Receiving::Failed => false,
-            Receiving::Known(_) | Receiving::Chunked(_) | Receiving::Trailers | Receiving::Ending => true,
+            (Receiving::Done | Receiving::Failed, _) => false,
+            (Receiving::Head | Receiving::Known(_) | Receiving::Chunked(_) | Receiving::Trailers, _) => true,
         };
         if !in_message {
             return Ok(None);

@@ -6,12 +6,12 @@ use h1::{Connection, Settings};
 use model::{Body, Head, Part, Start};
 
 /// The text of bytes: as they are, but `\r`, `\n`, `\t`, `\\` and `\xHH` escaped.
-pub fn show(bytes: &[u8]) -> String {
+pub(crate) fn show(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string().replace("\\\"", "\"").replace("\\'", "'")
 }
 
 /// The bytes of a text.
-pub fn bytes(text: &str) -> Vec<u8> {
+pub(crate) fn bytes(text: &str) -> Vec<u8> {
     let (mut bytes, mut chars) = (Vec::new(), text.chars());
     while let Some(char) = chars.next() {
         if char != '\\' {
@@ -32,12 +32,12 @@ pub fn bytes(text: &str) -> Vec<u8> {
 }
 
 /// Everything that waits in `output`.
-pub fn drain(output: &mut Output) -> Vec<u8> {
+pub(crate) fn drain(output: &mut Output) -> Vec<u8> {
     output.take(Vec::new()).iter().flat_map(|piece| piece.to_vec()).collect()
 }
 
 /// A head as one line: `GET http a /path; Host: a; X: 1; known 3`.
-pub fn show_head(head: &Head) -> String {
+pub(crate) fn show_head(head: &Head) -> String {
     let mut text = match &head.start {
         Start::Request(line) => {
             format!("{} {} {} {}", line.method, line.scheme.as_str(), show(&line.authority), show(&line.path))
@@ -58,13 +58,13 @@ pub fn show_head(head: &Head) -> String {
 
 /// What a codec made of its input, Data put together: `GET http a /; Host: a; known 3 | "abc" | end`.
 #[derive(Default)]
-pub struct Story {
-    pub steps: Vec<String>,
+pub(crate) struct Story {
+    pub(crate) steps: Vec<String>,
     data: Vec<u8>,
 }
 
 impl Story {
-    pub fn part(&mut self, part: &Part) {
+    pub(crate) fn part(&mut self, part: &Part) {
         if let Part::Data(data) = part {
             assert!(!data.is_empty(), "Data is never empty");
             self.data.extend_from_slice(data);
@@ -82,14 +82,14 @@ impl Story {
         }
     }
 
-    pub fn step(&mut self, step: String) {
+    pub(crate) fn step(&mut self, step: String) {
         if !self.data.is_empty() {
             self.steps.push(format!("\"{}\"", show(&core::mem::take(&mut self.data))));
         }
         self.steps.push(step);
     }
 
-    pub fn told(mut self) -> String {
+    pub(crate) fn told(mut self) -> String {
         if !self.data.is_empty() {
             self.step("...".into());
         }
@@ -99,7 +99,7 @@ impl Story {
 
 /// The story of bytes that come in these pieces. A server answers each request with an empty 200 once it is complete; the
 /// connection is closed by the peer at the end if `eof`.
-pub fn story(mut connection: Connection, pieces: &[&[u8]], eof: bool) -> String {
+pub(crate) fn story(mut connection: Connection, pieces: &[&[u8]], eof: bool) -> String {
     let (mut story, mut output) = (Story::default(), Output::default());
     for piece in pieces {
         let mut input = Chunk::copy_of(piece);
@@ -141,7 +141,7 @@ pub fn story(mut connection: Connection, pieces: &[&[u8]], eof: bool) -> String 
 }
 
 /// Answers the present request with an empty 200.
-pub fn answer(connection: &mut Connection, output: &mut Output) {
+pub(crate) fn answer(connection: &mut Connection, output: &mut Output) {
     let mut head = Head::response(200, Body::Known(0));
     head.end = true;
     connection.send_head(&head, output).unwrap();
@@ -149,12 +149,12 @@ pub fn answer(connection: &mut Connection, output: &mut Output) {
 }
 
 /// A server that has its first request to read.
-pub fn server() -> Connection {
+pub(crate) fn server() -> Connection {
     Connection::server(Settings::default())
 }
 
 /// A client that has asked with this method.
-pub fn client(method: &str) -> Connection {
+pub(crate) fn client(method: &str) -> Connection {
     let mut connection = Connection::client(Settings::default());
     let mut input = Chunk::from(format!("{method} / HTTP/1.1\r\nHost: a\r\n\r\n").as_str());
     let request = server().receive(&mut input).unwrap().unwrap();
