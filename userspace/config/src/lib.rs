@@ -6,6 +6,24 @@
 
 extern crate alloc;
 
+mod compile;
+mod compile_http;
+mod containers;
+mod document;
+mod load;
+mod read;
+mod record;
+mod rejection;
+mod resolve;
+mod scalars;
+mod shape;
 mod snapshot;
+mod suggest;
+mod targets;
+mod tree;
+mod yaml;
 
+pub use compile::compile;
+pub use load::{Loaded, load, load_text};
+pub use rejection::Rejection;
 pub use snapshot::*;

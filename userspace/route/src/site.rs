@@ -32,7 +32,7 @@ pub struct Rule<T> {
 }
 
 /// One rule in a list of the index.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Candidate {
     place: u32,
     methods: MethodSet,
@@ -41,7 +41,7 @@ struct Candidate {
 type Candidates = Vec<Candidate>;
 
 /// A site's rules, indexed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SiteIndex<T> {
     values: Vec<T>,
     exact: HashMap<Box<[u8]>, Candidates>,

@@ -10,7 +10,7 @@ use crate::site::SiteIndex;
 use crate::{HostPattern, Site};
 
 /// The routes of one listener.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteTable<T> {
     sites: Vec<SiteIndex<T>>,
     exact: HashMap<Box<[u8]>, u32>,

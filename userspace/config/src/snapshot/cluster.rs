@@ -9,7 +9,7 @@ use model::Address;
 use super::Name;
 
 /// A set of endpoints that answer the same requests.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
     /// Its key under `clusters:`.
     pub name: Name,

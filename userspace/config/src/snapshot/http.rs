@@ -8,7 +8,7 @@ use route::RouteTable;
 use super::{ClusterSlot, Name};
 
 /// The HTTP side of a listener.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpListener {
     /// Host, path and method to route.
     pub table: RouteTable<Arc<Route>>,
@@ -17,7 +17,7 @@ pub struct HttpListener {
 }
 
 /// What happens to the requests that match one rule.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     /// `name:` as given, else `LISTENER/FIRST_HOST/INDEX`.
     pub name: Name,
@@ -34,7 +34,7 @@ pub struct Route {
 }
 
 /// What a route does.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Hands the request to a cluster.
     Forward(Targets),

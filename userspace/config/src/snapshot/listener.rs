@@ -9,7 +9,7 @@ use model::{Address, HeadLimits, Network};
 use super::{HttpListener, Name, Targets};
 
 /// One listener.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
     /// Its key under `listeners:`.
     pub name: Name,
@@ -30,7 +30,7 @@ pub struct Listener {
 }
 
 /// What a listener speaks.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// HTTP, routed by request.
     Http(Arc<HttpListener>),
@@ -39,7 +39,7 @@ pub enum Kind {
 }
 
 /// What a TCP listener needs to know.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TcpListener {
     /// Where connections go.
     pub to: Targets,

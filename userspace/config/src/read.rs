@@ -1,0 +1,252 @@
+//! From a tree to typed fields, every fault noted and none the last: the reader goes on after each.
+
+use alloc::collections::BTreeMap;
+use core::fmt::Display;
+use std::borrow::Cow;
+use std::path::Path;
+
+use crate::load::Document;
+use crate::rejection::Rejection;
+use crate::shape::{Shape, Shown};
+use crate::suggest;
+use crate::tree::{Kind, Place};
+
+/// A type that stands in a document: how it is read, described and shown again.
+pub(crate) trait Value: Sized {
+    /// Reads it; `None` means that what is wrong has been noted.
+    fn read(reader: &mut Reader<'_>, place: Place<'_>) -> Option<Self>;
+    /// What is allowed, for the JSON Schema.
+    fn shape() -> Shape;
+    /// As `config --effective` prints it; `None` leaves the field out.
+    fn show(&self) -> Option<Shown>;
+}
+
+/// A type written as one scalar.
+pub(crate) trait Scalar: Sized {
+    /// Reads it from its text; the error says what is wrong and what is allowed.
+    fn parse(text: &str, context: &Context<'_>) -> Result<Self, String>;
+    /// What is allowed.
+    fn allowed() -> Shape;
+    /// Its text.
+    fn shown(&self) -> Shown;
+}
+
+/// What a scalar may depend on besides its text.
+pub(crate) struct Context<'a> {
+    /// The folder of the file: paths are relative to it.
+    pub(crate) directory: &'a Path,
+}
+
+/// Where a value stood, for what is found wrong later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct At {
+    document: u32,
+    node: u32,
+}
+
+/// Reads documents and keeps what is wrong with them.
+pub(crate) struct Reader<'a> {
+    documents: &'a [Document],
+    environment: &'a BTreeMap<String, String>,
+    document: u32,
+    rejections: Vec<Rejection>,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(documents: &'a [Document], environment: &'a BTreeMap<String, String>) -> Self {
+        Self { documents, environment, document: 0, rejections: Vec::new() }
+    }
+
+    /// Reads the whole of one document.
+    pub(crate) fn document<T: Value>(&mut self, index: usize) -> Option<T> {
+        let documents = self.documents;
+        self.document = u32::try_from(index).ok()?;
+        T::read(self, documents.get(index)?.tree.root())
+    }
+
+    /// What was wrong, in the order of files and lines.
+    pub(crate) fn finish(mut self) -> Vec<Rejection> {
+        let order = |file: &Path| self.documents.iter().position(|document| *document.file == *file);
+        self.rejections.sort_by_key(|rejection| (order(&rejection.file), rejection.line, rejection.column));
+        self.rejections
+    }
+
+    /// Whether nothing was wrong so far.
+    pub(crate) fn is_content(&self) -> bool {
+        self.rejections.is_empty()
+    }
+
+    /// Where a place of the present document is.
+    pub(crate) fn at(&self, place: Place<'_>) -> At {
+        At { document: self.document, node: place.index() }
+    }
+
+    /// Notes what is wrong with a value.
+    pub(crate) fn reject(&mut self, at: At, message: impl Display) {
+        let place = self.place(at);
+        self.note(at, place.value_offset(), place.path(), message.to_string());
+    }
+
+    /// Notes what is wrong with a key, or with a value as a whole.
+    pub(crate) fn reject_key(&mut self, at: At, message: impl Display) {
+        let place = self.place(at);
+        self.note(at, place.key_offset(), place.path(), message.to_string());
+    }
+
+    /// `FILE:LINE` of a key, to point at from elsewhere.
+    pub(crate) fn locate(&self, at: At) -> String {
+        let document = &self.documents[at.document as usize];
+        let spot = Rejection::at(&document.file, document.tree.source(), self.place(at).key_offset());
+        format!("{}:{}", spot.file.display(), spot.line)
+    }
+
+    fn place(&self, at: At) -> Place<'a> {
+        self.documents[at.document as usize].tree.place(at.node)
+    }
+
+    fn note(&mut self, at: At, offset: usize, field: String, message: String) {
+        let document = &self.documents[at.document as usize];
+        let spot = Rejection::at(&document.file, document.tree.source(), offset);
+        self.rejections.push(Rejection { field, message, ..spot });
+    }
+
+    /// The text of a scalar, environment filled in.
+    pub(crate) fn text<'p>(&mut self, place: Place<'p>) -> Option<Cow<'p, str>> {
+        let expected = match place.kind() {
+            Kind::Plain | Kind::Quoted if !place.is_null() => {
+                let text = place.text();
+                return if text.contains("${") { self.expand(place, text).map(Cow::Owned) } else { Some(Cow::Borrowed(text)) };
+            }
+            Kind::Plain | Kind::Quoted => "a value is missing here; leave the key out to get the default",
+            Kind::Map => "a single value is expected here, not a map",
+            Kind::List => "a single value is expected here, not a list",
+        };
+        self.reject(self.at(place), expected);
+        None
+    }
+
+    /// `${env:NAME}` inside a text; `$${` stands for `${`.
+    fn expand(&mut self, place: Place<'_>, text: &str) -> Option<String> {
+        let mut expanded = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("${") {
+            if let Some(before) = before.strip_suffix('$') {
+                expanded.push_str(before);
+                expanded.push_str("${");
+                rest = after;
+                continue;
+            }
+            expanded.push_str(before);
+            let reference = after.split_once('}').and_then(|(inside, after)| Some((inside.strip_prefix("env:")?, after)));
+            let Some((name, after)) = reference else {
+                self.reject(self.at(place), "'${' begins ${env:NAME}; write '$${' for the characters themselves");
+                return None;
+            };
+            let Some(value) = self.environment.get(name) else {
+                self.reject(self.at(place), format_args!("the environment has no variable {name:?}"));
+                return None;
+            };
+            expanded.push_str(value);
+            rest = after;
+        }
+        expanded.push_str(rest);
+        Some(expanded)
+    }
+
+    /// Reads a scalar by its type's own rules.
+    pub(crate) fn scalar<T: Scalar>(&mut self, place: Place<'_>) -> Option<T> {
+        let text = self.text(place)?;
+        self.parse(place, &text)
+    }
+
+    /// Reads a type from a text that stands (as key or value) at `place`.
+    pub(crate) fn parse<T: Scalar>(&mut self, place: Place<'_>, text: &str) -> Option<T> {
+        let directory = self.documents[self.document as usize].file.parent().unwrap_or(Path::new(""));
+        match T::parse(text, &Context { directory }) {
+            Ok(value) => Some(value),
+            Err(message) => {
+                self.reject(self.at(place), message);
+                None
+            }
+        }
+    }
+
+    /// Reads a type from the key of a place.
+    pub(crate) fn parse_key<T: Scalar>(&mut self, place: Place<'_>) -> Option<T> {
+        match T::parse(place.key(), &Context { directory: Path::new("") }) {
+            Ok(value) => Some(value),
+            Err(message) => {
+                self.reject_key(self.at(place), message);
+                None
+            }
+        }
+    }
+
+    /// Whether a scalar stands where a record with sugar is expected.
+    pub(crate) fn is_sugar(&self, place: Place<'_>, sugar: Option<&str>) -> bool {
+        sugar.is_some() && matches!(place.kind(), Kind::Plain | Kind::Quoted) && !place.is_null()
+    }
+
+    /// Makes sure of a map for a record; an absent value is an empty one.
+    pub(crate) fn expect_record(&mut self, place: Place<'_>, sugar: Option<&str>) -> Option<()> {
+        let or = sugar.map_or(String::new(), |sugar| format!(" (or just its {sugar})"));
+        self.expect_map(place, format_args!("a map of fields{or} is expected here"))
+    }
+
+    /// Makes sure of a map; an absent value is an empty one.
+    pub(crate) fn expect_map(&mut self, place: Place<'_>, expected: impl Display) -> Option<()> {
+        if place.kind() == Kind::Map || place.is_null() {
+            return Some(());
+        }
+        self.reject(self.at(place), expected);
+        None
+    }
+
+    /// Notes a field that has to be there and is not.
+    pub(crate) fn missing_key(&mut self, at: At, key: &str) {
+        self.reject_key(at, format_args!("the key {key:?} is missing here"));
+    }
+
+    /// Makes sure of a list; an absent value is an empty one.
+    pub(crate) fn expect_list(&mut self, place: Place<'_>) -> Option<()> {
+        if place.kind() == Kind::List || place.is_null() {
+            return Some(());
+        }
+        self.reject(self.at(place), "a list is expected here, as in [first, second]");
+        None
+    }
+
+    /// Notes a key that a record does not have.
+    pub(crate) fn unknown_key(&mut self, place: Place<'_>, allowed: &[&str], unsupported: &[&str]) {
+        let key = place.key();
+        let message = if unsupported.contains(&key) {
+            format!("{key:?} is not supported by this version")
+        } else {
+            let guess = suggest::nearest(key, allowed.iter().copied());
+            let guess = guess.map_or(String::new(), |guess| format!(" (did you mean {guess:?}?)"));
+            format!("there is no key {key:?} here{guess}; allowed: {}", allowed.join(", "))
+        };
+        self.reject_key(self.at(place), message);
+    }
+}
+
+/// What to say of a word that is none of a choice's.
+pub(crate) fn no_such_word(text: &str, allowed: &[&str]) -> String {
+    let guess = suggest::nearest(text, allowed.iter().copied());
+    let guess = guess.map_or(String::new(), |guess| format!(" (did you mean {guess:?}?)"));
+    format!("{text:?} is none of the choices{guess}; allowed: {}", allowed.join(", "))
+}
+
+impl<T: Scalar> Value for T {
+    fn read(reader: &mut Reader<'_>, place: Place<'_>) -> Option<Self> {
+        reader.scalar(place)
+    }
+
+    fn shape() -> Shape {
+        T::allowed()
+    }
+
+    fn show(&self) -> Option<Shown> {
+        Some(self.shown())
+    }
+}
