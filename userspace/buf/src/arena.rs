@@ -64,6 +64,11 @@ impl Arena {
         self.memory[usize::from(index) * self.buffer_bytes as usize].get()
     }
 
+    /// Whether some buffer waits for the kernel.
+    pub fn has_returned(&self) -> bool {
+        !self.returned.borrow().is_empty()
+    }
+
     /// Takes one buffer that nobody holds and marks it the kernel's.
     pub fn give(&self) -> Option<u16> {
         let index = self.returned.borrow_mut().pop()?;

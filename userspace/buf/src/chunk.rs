@@ -96,15 +96,14 @@ impl Chunk {
     }
 
     /// The block behind it for reuse, if nobody else holds it.
-    pub fn into_block(self) -> Option<Vec<u8>> {
-        match self.take_home() {
+    pub fn into_block(mut self) -> Option<Vec<u8>> {
+        if !matches!(self.home, Home::Heap(_)) {
+            return None;
+        }
+        match core::mem::take(&mut self.home) {
             Home::Heap(block) => Rc::try_unwrap(block).ok(),
             Home::Nowhere | Home::Lease(..) => None,
         }
-    }
-
-    fn take_home(mut self) -> Home {
-        core::mem::take(&mut self.home)
     }
 }
 
@@ -190,6 +189,7 @@ mod tests {
         let mut chunk = arena.lease(index, 6);
         let mut copy = chunk.clone();
         arena.finished(index);
+        assert!(chunk.clone().into_block().is_none(), "a lease has no block, and must still be given back");
         assert_eq!((chunk.move_to_heap(), copy.move_to_heap(), chunk.move_to_heap()), (6, 6, 0));
         assert_eq!(arena.leased(), 0);
         assert_eq!(arena.give(), Some(index));

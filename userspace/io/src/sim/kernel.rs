@@ -5,9 +5,7 @@ use core::{mem::replace, sync::atomic::Ordering, time::Duration};
 
 use buf::Chunk;
 
-use super::{
-    world::{Event, Inner, Operation, Running, State},
-};
+use super::world::{Event, Inner, Operation, Running, State};
 use crate::{Bell, Completion, Errno, Fd, Kind, Op, Outcome, Shutdown, Token};
 
 /// A connect that nobody answers ends after so many seconds: Linux' six retries of a SYN.
@@ -213,7 +211,7 @@ impl Inner {
         if now > 0 {
             let Some(Operation::Send { pieces, sent, .. }) = self.operation(ring, token) else { return };
             *sent += now;
-            let bytes: Vec<u8> = pieces.iter().flat_map(|piece| piece.iter().copied()).skip(before).take(now).collect();
+            let bytes = cut(pieces, before, now);
             self.transmit(fd, &bytes);
         }
         match (wait, before + now) {
@@ -225,7 +223,9 @@ impl Inner {
     }
 
     fn end_send(&mut self, ring: usize, token: Token, result: Result<u32, Errno>) {
-        let Some(Operation::Send { pieces, .. }) = self.operation(ring, token).map(|operation| replace(operation, Operation::Ended)) else { return };
+        let Some(Operation::Send { pieces, .. }) = self.operation(ring, token).map(|operation| replace(operation, Operation::Ended)) else {
+            return;
+        };
         self.post(ring, token, Outcome::Sent(result, pieces), false);
     }
 
@@ -262,7 +262,8 @@ impl Inner {
     pub(super) fn look_at_bells(&mut self) {
         for ring in 0..self.rings.len() {
             let rung = |running: &Running| matches!(&running.operation, Operation::Watch { bell: Bell::Flag(flag) } if flag.swap(false, Ordering::AcqRel));
-            let tokens: Vec<Token> = self.rings[ring].operations.iter().filter(|(_, running)| rung(running)).map(|(token, _)| *token).collect();
+            let tokens: Vec<Token> =
+                self.rings[ring].operations.iter().filter(|(_, running)| rung(running)).map(|(token, _)| *token).collect();
             for token in tokens {
                 let more = !self.random.happens(self.chaos.early_end);
                 self.post(ring, token, Outcome::Done(Ok(1)), more);
@@ -344,7 +345,10 @@ impl Inner {
         } else if let Some((owner, outstanding)) = running.slots.get(&token.slot).copied()
             && owner != uses[0]
         {
-            self.breach(format!("ring {ring}: slot {} is reused for {:?} with {outstanding} operations of {owner:?} outstanding", token.slot, uses[0]));
+            self.breach(format!(
+                "ring {ring}: slot {} is reused for {:?} with {outstanding} operations of {owner:?} outstanding",
+                token.slot, uses[0]
+            ));
         }
         for fd in uses.into_iter().flatten() {
             let Some(socket) = self.sockets.get(&fd) else { continue };
@@ -401,6 +405,17 @@ fn excludes(new: Kind, old: Kind, fd: Fd, uses: [Option<Fd>; 2]) -> bool {
         (Kind::Splice, Kind::Send) => uses[1] == Some(fd),
         (new, old) => new == old && new != Kind::Splice,
     }
+}
+
+/// The `length` bytes of `pieces` from `start` on.
+fn cut(pieces: &[Chunk], mut start: usize, length: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(length);
+    for piece in pieces {
+        let part = piece.get(start..).unwrap_or_default();
+        start = start.saturating_sub(piece.len());
+        bytes.extend_from_slice(&part[..part.len().min(length - bytes.len())]);
+    }
+    bytes
 }
 
 fn count(bytes: usize) -> u32 {

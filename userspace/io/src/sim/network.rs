@@ -36,7 +36,8 @@ impl Inner {
 
     fn knock(&mut self, fd: Fd, times: u32) {
         let Some(address) = self.connecting_to(fd) else { return };
-        let listeners: Vec<(Fd, usize)> = self.sockets.iter().filter_map(|(fd, socket)| Some((*fd, waiting(&socket.state, &address)?))).collect();
+        let listeners: Vec<(Fd, usize)> =
+            self.sockets.iter().filter_map(|(fd, socket)| Some((*fd, waiting(&socket.state, &address)?))).collect();
         if listeners.is_empty() || self.random.happens(self.chaos.refuse) {
             let at = self.now + self.delay();
             return self.schedule(at, Event::ConnectFails(fd, Errno::CONNREFUSED));
@@ -253,7 +254,9 @@ impl Inner {
                     let at = self.now + self.delay();
                     self.schedule(at, Event::Reset(connection, side));
                 }
-                Broken::Silent if !self.connections[connection].sides[1 - side].incoming.is_empty() => self.wait_for_the_silent(connection, side),
+                Broken::Silent if !self.connections[connection].sides[1 - side].incoming.is_empty() => {
+                    self.wait_for_the_silent(connection, side)
+                }
                 Broken::Silent => {}
             }
         }

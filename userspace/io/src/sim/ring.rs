@@ -134,7 +134,12 @@ impl Sim {
         !inner.rings[self.ring].provided.is_empty()
     }
 
-    #[expect(clippy::unnecessary_wraps, clippy::unused_self, clippy::needless_pass_by_ref_mut, reason = "the kernel's half of the enum needs it")]
+    #[expect(
+        clippy::unnecessary_wraps,
+        clippy::unused_self,
+        clippy::needless_pass_by_ref_mut,
+        reason = "the kernel's half of the enum needs it"
+    )]
     pub(crate) fn bell(&mut self) -> Result<Bell, Errno> {
         Ok(Bell::Flag(Arc::new(AtomicBool::new(false))))
     }
@@ -164,7 +169,8 @@ impl Drop for Sim {
 impl RingState {
     /// Whether a bell that it watches was rung.
     pub(super) fn is_rung(&self) -> bool {
-        let rung = |running: &Running| matches!(&running.operation, Operation::Watch { bell: Bell::Flag(flag) } if flag.load(Ordering::Acquire));
+        let rung =
+            |running: &Running| matches!(&running.operation, Operation::Watch { bell: Bell::Flag(flag) } if flag.load(Ordering::Acquire));
         self.operations.values().any(rung)
     }
 }

@@ -19,7 +19,7 @@ use super::{
     connection::{Broken, Connection},
     trace::Trace,
 };
-use crate::{Bell, Completion, Descriptor, Errno, Fd, Op, Token};
+use crate::{Bell, Completion, Descriptor, Errno, Fd, Op, Ring, Token};
 
 /// The simulated network with its hosts.
 #[derive(Clone)]
@@ -40,7 +40,7 @@ pub struct Usage {
     pub leased: u32,
 }
 
-/// Nothing can move and no timer is set: who waits for what.
+/// Nothing can move and no timer is set, or time is up: who waits for what.
 #[derive(Debug)]
 pub struct Hang(pub String);
 
@@ -113,12 +113,31 @@ pub(super) struct Running {
 
 /// What is being done.
 pub(super) enum Operation {
-    Accept { fd: Fd },
-    Receive { fd: Fd, credit: u32 },
-    Send { fd: Fd, pieces: Vec<Chunk>, wait: bool, sent: usize },
-    Connect { fd: Fd, address: Address },
-    Splice { from: Fd, to: Fd, length: u64 },
-    Watch { bell: Bell },
+    Accept {
+        fd: Fd,
+    },
+    Receive {
+        fd: Fd,
+        credit: u32,
+    },
+    Send {
+        fd: Fd,
+        pieces: Vec<Chunk>,
+        wait: bool,
+        sent: usize,
+    },
+    Connect {
+        fd: Fd,
+        address: Address,
+    },
+    Splice {
+        from: Fd,
+        to: Fd,
+        length: u64,
+    },
+    Watch {
+        bell: Bell,
+    },
     /// Its last completion stands in `ready`.
     Ended,
 }
@@ -206,6 +225,22 @@ impl World {
             ring.idle_turns = 0;
         }
         inner.happen();
+        Ok(())
+    }
+
+    /// Turns all `rings`, in any order, until `done`. A hang is that nothing can move, or that it is not done at `latest`.
+    pub fn run(&self, rings: &[Ring], latest: Instant, mut done: impl FnMut() -> bool) -> Result<(), Hang> {
+        let mut order: Vec<&Ring> = rings.iter().collect();
+        while !done() {
+            if self.now() >= latest {
+                return Err(Hang(format!("not done in time\n{}", self.report())));
+            }
+            self.0.borrow_mut().random.shuffle(&mut order);
+            for ring in &order {
+                ring.turn(latest);
+            }
+            self.advance()?;
+        }
         Ok(())
     }
 

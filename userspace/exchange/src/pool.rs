@@ -1,0 +1,173 @@
+//! Idle upstream connections of one endpoint, on one worker; and the place where workers lend them to each other.
+//!
+//! Each worker keeps its idle connections armed, so that a close is seen without a system call, and takes the one used last. Beyond one, the
+//! surplus goes to the [`Lending`] place when that is empty: disarmed and without a task, where any worker takes it that has none of its own.
+//! Nobody is woken for it. So two workers need hardly more sockets than one.
+
+use crossbeam::queue::ArrayQueue;
+use io::{AtRest, Ring};
+use model::Instant;
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::Conn;
+
+/// Connections of an endpoint that may lie in the lending place.
+const LENT_MAX: usize = 64;
+/// Idle connections that a worker keeps of one endpoint.
+const IDLE_MAX: usize = 1024;
+
+/// What all workers share of one endpoint: its open connections' count, and those at rest. Relaxed atomics: exact only near the limit.
+#[derive(Debug)]
+pub struct Lending {
+    rests: ArrayQueue<AtRest>,
+    open: AtomicU32,
+    lent: AtomicU64,
+    taken: AtomicU64,
+}
+
+impl Default for Lending {
+    fn default() -> Self {
+        Self { rests: ArrayQueue::new(LENT_MAX), open: AtomicU32::new(0), lent: AtomicU64::new(0), taken: AtomicU64::new(0) }
+    }
+}
+
+impl Lending {
+    /// Connections open to the endpoint, over all workers.
+    pub fn open(&self) -> u32 {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// How many were ever lent and taken.
+    pub fn traffic(&self) -> (u64, u64) {
+        (self.lent.load(Ordering::Relaxed), self.taken.load(Ordering::Relaxed))
+    }
+}
+
+/// The idle connections of one endpoint on one worker.
+pub struct Pool {
+    idle: RefCell<Vec<Idle>>,
+    lending: Arc<Lending>,
+    alone: bool,
+    lending_now: Cell<bool>,
+}
+
+struct Idle {
+    conn: Rc<Conn>,
+    since: Instant,
+}
+
+/// A connection that was taken from the pool, or the permission to open one.
+pub enum Taken {
+    /// It has served before.
+    Reused(Rc<Conn>),
+    /// None is idle: connect, and tell [`Pool::opened`].
+    Connect,
+    /// None is idle, and the endpoint has as many connections as it may.
+    Full,
+}
+
+impl Pool {
+    /// A pool beside others of the same endpoint on other workers (`alone`: there are none).
+    pub fn new(lending: Arc<Lending>, alone: bool) -> Rc<Self> {
+        Rc::new(Self { idle: RefCell::default(), lending, alone, lending_now: Cell::new(false) })
+    }
+
+    /// What the workers share of the endpoint.
+    pub fn lending(&self) -> &Arc<Lending> {
+        &self.lending
+    }
+
+    /// Idle connections here.
+    pub fn idle(&self) -> usize {
+        self.idle.borrow().len()
+    }
+
+    /// An idle connection, the one used last, or what to do without.
+    pub fn take(&self, ring: &Ring, settings: h1::Settings, limit: Option<u32>) -> Taken {
+        while let Some(idle) = self.idle.borrow_mut().pop() {
+            if idle.conn.is_quiet() {
+                return Taken::Reused(idle.conn);
+            }
+            self.closed();
+        }
+        while let Some(rest) = self.lending.rests.pop() {
+            if let Some(stream) = ring.adopt(rest) {
+                self.lending.taken.fetch_add(1, Ordering::Relaxed);
+                return Taken::Reused(Conn::client(stream, settings));
+            }
+            self.closed();
+        }
+        if limit.is_some_and(|limit| self.lending.open() >= limit) { Taken::Full } else { Taken::Connect }
+    }
+
+    /// A connection is being opened: counted until [`Pool::closed`].
+    pub fn opened(&self) {
+        self.lending.open.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A connection was closed.
+    pub fn closed(&self) {
+        self.lending.open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Gives a connection back that can serve another request; one that cannot is closed.
+    pub fn give(self: &Rc<Self>, conn: Rc<Conn>, now: Instant) {
+        if !conn.can_reuse() || self.idle.borrow().len() >= IDLE_MAX {
+            self.closed();
+            return;
+        }
+        conn.stream().arm();
+        let ring = conn.stream().ring().clone();
+        self.idle.borrow_mut().push(Idle { conn, since: now });
+        if !self.alone && self.idle.borrow().len() > 1 && self.lending.rests.is_empty() && !self.lending_now.replace(true) {
+            let pool = Rc::clone(self);
+            ring.spawn(async move { pool.lend().await });
+        }
+    }
+
+    /// Lends the connection that has been idle longest.
+    async fn lend(&self) {
+        let surplus = {
+            let mut idle = self.idle.borrow_mut();
+            if idle.len() > 1 { Some(idle.remove(0)) } else { None }
+        };
+        if let Some(surplus) = surplus {
+            let lent = match surplus.conn.rest().await {
+                Some(rest) => self.lending.rests.push(rest).is_ok(),
+                None => false,
+            };
+            if lent {
+                self.lending.lent.fetch_add(1, Ordering::Relaxed);
+            } else {
+                self.closed();
+            }
+        }
+        self.lending_now.set(false);
+    }
+
+    /// Closes what its peer has closed, and what has been idle for longer than `idle`.
+    pub fn sweep(&self, now: Instant, idle: Option<Duration>) {
+        self.idle.borrow_mut().retain(|entry| {
+            let keep = entry.conn.is_quiet() && idle.is_none_or(|idle| now.since(entry.since) < idle);
+            if !keep {
+                self.closed();
+            }
+            keep
+        });
+    }
+
+    /// Closes everything idle here: the endpoint is gone, or the worker ends.
+    pub fn clear(&self) {
+        for _ in self.idle.borrow_mut().drain(..) {
+            self.closed();
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Who performs the operations: the kernel or the simulation, chosen once when the ring is made and dispatched by a two-armed enum, so that
+//! nothing above has a type parameter for IO.
+
+use core::time::Duration;
+use model::{Address, Instant};
+
+use crate::{Bell, Completion, Descriptor, Errno, Fd, Kind, Op, Token, sim::Sim, uring::Uring};
+
+/// The performer of operations.
+pub(crate) enum Backend {
+    Uring(Box<Uring>),
+    Sim(Box<Sim>),
+}
+
+/// Calls the same method of whichever it is.
+macro_rules! either {
+    ($self:ident.$method:ident($($argument:expr),*)) => {
+        match $self {
+            Backend::Uring(backend) => backend.$method($($argument),*),
+            Backend::Sim(backend) => backend.$method($($argument),*),
+        }
+    };
+}
+
+impl Backend {
+    /// Queues an operation; it starts at the latest in the next `wait`.
+    #[inline]
+    pub(crate) fn submit(&mut self, slot: u32, op: Op) {
+        either!(self.submit(slot, op));
+    }
+
+    /// Starts what is queued and gathers completions; waits for at least one when `block`, until `deadline` at the latest.
+    #[inline]
+    pub(crate) fn wait(&mut self, block: bool, deadline: Instant, completions: &mut Vec<Completion>) {
+        either!(self.wait(block, deadline, completions));
+    }
+
+    /// The monotonic clock.
+    pub(crate) fn now(&self) -> Instant {
+        either!(self.now())
+    }
+
+    /// Time since 1970.
+    pub(crate) fn wall_clock(&self) -> Duration {
+        either!(self.wall_clock())
+    }
+
+    /// An unconnected socket that can reach `address`, with the options an upstream connection has.
+    pub(crate) fn socket(&mut self, address: &Address) -> Result<Fd, Errno> {
+        either!(self.socket(address))
+    }
+
+    /// The addresses of a connected socket: the peer's and ours.
+    pub(crate) fn addresses(&self, fd: Fd) -> Result<(Address, Address), Errno> {
+        either!(self.addresses(fd))
+    }
+
+    /// Whether a connection at rest is still silent and open: no byte, no close, no error has come.
+    pub(crate) fn is_quiet(&self, fd: Fd) -> bool {
+        either!(self.is_quiet(fd))
+    }
+
+    /// Whether buffers have come back since the arena ran dry.
+    pub(crate) fn has_buffers(&self) -> bool {
+        either!(self.has_buffers())
+    }
+
+    /// A bell that any thread may ring.
+    pub(crate) fn bell(&mut self) -> Result<Bell, Errno> {
+        either!(self.bell())
+    }
+
+    /// An owner for a socket that leaves the reactor's table.
+    pub(crate) fn descriptor(&self, fd: Fd) -> Descriptor {
+        match self {
+            Self::Uring(_) => Uring::descriptor(fd),
+            Self::Sim(sim) => sim.descriptor(fd),
+        }
+    }
+
+    /// Whether Splice may be used.
+    pub(crate) fn splices(&self) -> bool {
+        either!(self.splices())
+    }
+}
+
+impl Op {
+    /// What identifies it, for the socket in `slot`.
+    pub(crate) fn token(&self, slot: u32) -> Token {
+        let kind = match self {
+            Self::Accept { .. } => Kind::Accept,
+            Self::Receive { .. } => Kind::Receive,
+            Self::Send { .. } => Kind::Send,
+            Self::Connect { .. } => Kind::Connect,
+            Self::Splice { .. } => Kind::Splice,
+            Self::Watch { .. } => Kind::Watch,
+            Self::Shutdown { .. } => Kind::Shutdown,
+            Self::Close { .. } => Kind::Close,
+            Self::Cancel { target: Token { kind: Kind::Accept | Kind::Watch, .. } } => Kind::Forget,
+            Self::Cancel { .. } => Kind::Cancel,
+        };
+        Token { kind, slot }
+    }
+}

@@ -1,0 +1,182 @@
+//! The single-threaded executor: a table of boxed futures and a queue of those that may go on.
+//!
+//! A task is woken by its [`TaskId`], never through the `Context`: everything it can wait for stands in this crate, remembers the id of the
+//! task that asked, and puts it in the queue when its answer is there. So a wake-up is a push to a `Vec`, without a vtable, an atomic or
+//! `unsafe`. A task that panics ends alone: its poll is caught, it is dropped, counted, and its streams close themselves.
+
+use core::{
+    cell::{Cell, RefCell},
+    future::Future,
+    pin::Pin,
+    task::{Context, Waker},
+};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Names a task, for as long as it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaskId(u32);
+
+impl TaskId {
+    /// No task: the loop itself.
+    pub(crate) const NONE: Self = Self(u32::MAX);
+}
+
+type Task = Pin<Box<dyn Future<Output = ()>>>;
+
+#[derive(Default)]
+pub(crate) struct Executor {
+    tasks: RefCell<Vec<Slot>>,
+    free: RefCell<Vec<u32>>,
+    ready: RefCell<Vec<TaskId>>,
+    current: Cell<u32>,
+    alive: Cell<usize>,
+    panics: Cell<u64>,
+}
+
+struct Slot {
+    /// `None` while it runs, and when the slot is free.
+    task: Option<Task>,
+    queued: bool,
+}
+
+impl Executor {
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + 'static) -> TaskId {
+        let task: Task = Box::pin(task);
+        let slot = Slot { task: Some(task), queued: false };
+        let mut tasks = self.tasks.borrow_mut();
+        let id = if let Some(id) = self.free.borrow_mut().pop() {
+            tasks[id as usize] = slot;
+            id
+        } else {
+            tasks.push(slot);
+            u32::try_from(tasks.len() - 1).expect("fewer than 4 G tasks")
+        };
+        drop(tasks);
+        self.alive.set(self.alive.get() + 1);
+        self.wake(TaskId(id));
+        TaskId(id)
+    }
+
+    /// The task that is running.
+    pub(crate) fn current(&self) -> TaskId {
+        TaskId(self.current.get())
+    }
+
+    /// Lets a task go on in the next round. Waking one that has ended, or twice, is harmless.
+    pub(crate) fn wake(&self, id: TaskId) {
+        let mut tasks = self.tasks.borrow_mut();
+        let Some(slot) = tasks.get_mut(id.0 as usize) else { return };
+        if !slot.queued {
+            slot.queued = true;
+            self.ready.borrow_mut().push(id);
+        }
+    }
+
+    /// Lets every task go on.
+    pub(crate) fn wake_all(&self) {
+        let count = u32::try_from(self.tasks.borrow().len()).expect("fewer than 4 G tasks");
+        (0..count).for_each(|id| self.wake(TaskId(id)));
+    }
+
+    /// Whether any task can go on.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.ready.borrow().is_empty()
+    }
+
+    /// How many tasks there are.
+    pub(crate) fn alive(&self) -> usize {
+        self.alive.get()
+    }
+
+    /// How many tasks ended by a panic.
+    pub(crate) fn panics(&self) -> u64 {
+        self.panics.get()
+    }
+
+    /// Polls once each task that is ready now; those woken meanwhile wait for the next round, so that tasks which wake each other cannot
+    /// keep the ring waiting. `round` is reused for its memory.
+    pub(crate) fn run(&self, round: &mut Vec<TaskId>) {
+        round.clear();
+        core::mem::swap(round, &mut self.ready.borrow_mut());
+        for id in &*round {
+            self.poll(*id);
+        }
+        self.current.set(TaskId::NONE.0);
+    }
+
+    fn poll(&self, id: TaskId) {
+        let mut task = {
+            let mut tasks = self.tasks.borrow_mut();
+            let slot = &mut tasks[id.0 as usize];
+            slot.queued = false;
+            let Some(task) = slot.task.take() else { return };
+            task
+        };
+        self.current.set(id.0);
+        let polled = catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(&mut Context::from_waker(Waker::noop()))));
+        match polled {
+            Ok(core::task::Poll::Pending) => self.tasks.borrow_mut()[id.0 as usize].task = Some(task),
+            Ok(core::task::Poll::Ready(())) => self.end(id, task),
+            Err(_panic) => {
+                self.panics.set(self.panics.get() + 1);
+                self.end(id, task);
+            }
+        }
+    }
+
+    fn end(&self, id: TaskId, task: Task) {
+        // Its own drops may wake or spawn tasks, so nothing is borrowed here; a panic in them must not spread either.
+        if catch_unwind(AssertUnwindSafe(|| drop(task))).is_err() {
+            self.panics.set(self.panics.get() + 1);
+        }
+        self.alive.set(self.alive.get() - 1);
+        self.free.borrow_mut().push(id.0);
+    }
+
+    /// Drops every task: the end of a worker.
+    pub(crate) fn clear(&self) {
+        let tasks = core::mem::take(&mut *self.tasks.borrow_mut());
+        self.ready.borrow_mut().clear();
+        self.free.borrow_mut().clear();
+        self.alive.set(0);
+        drop(tasks);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::future::poll_fn;
+    use core::task::Poll;
+    use std::rc::Rc;
+
+    #[test]
+    fn a_round_polls_each_ready_task_once() {
+        let executor = Rc::new(Executor::default());
+        let polls = Rc::new(Cell::new(0));
+        let (inner, count) = (Rc::clone(&executor), Rc::clone(&polls));
+        executor.spawn(poll_fn(move |_| {
+            count.set(count.get() + 1);
+            inner.wake(inner.current());
+            if count.get() == 3 { Poll::Ready(()) } else { Poll::Pending }
+        }));
+        let mut round = Vec::new();
+        for expected in [1, 2, 3, 3] {
+            executor.run(&mut round);
+            assert_eq!(polls.get(), expected);
+        }
+        assert_eq!((executor.alive(), executor.panics()), (0, 0));
+    }
+
+    #[test]
+    fn a_panic_ends_one_task() {
+        let executor = Executor::default();
+        executor.spawn(async { panic!("as bad input might") });
+        let done = Rc::new(Cell::new(false));
+        let flag = Rc::clone(&done);
+        executor.spawn(async move { flag.set(true) });
+        executor.run(&mut Vec::new());
+        assert!(done.get());
+        assert_eq!((executor.alive(), executor.panics()), (0, 1));
+    }
+}

@@ -1,0 +1,33 @@
+//! A listening socket of one worker.
+
+use core::future::poll_fn;
+
+use crate::{Descriptor, Errno, Ring, Stream};
+
+/// Accepts connections. Dropping it stops accepting; what was accepted and not taken is reset.
+pub struct Listener {
+    ring: Ring,
+    slot: u32,
+}
+
+impl Listener {
+    pub(crate) fn new(ring: &Ring, descriptor: Descriptor) -> Self {
+        Self { ring: ring.clone(), slot: ring.with(|reactor| reactor.listen(descriptor)) }
+    }
+
+    /// The next connection. After an error (`EMFILE` and its kin) accepting has stopped: calling again starts it again, so wait a little.
+    pub async fn accept(&self) -> Result<Stream, Errno> {
+        let fd = poll_fn(|_| {
+            let task = self.ring.task();
+            self.ring.with(|reactor| reactor.poll_accept(self.slot, task))
+        })
+        .await?;
+        Ok(Stream::new(&self.ring, fd))
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.ring.with(|reactor| reactor.release_listener(self.slot));
+    }
+}

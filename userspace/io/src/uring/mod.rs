@@ -1,0 +1,264 @@
+//! The kernel's half of the seam: operations become submission entries, completion entries become [`Completion`]s.
+//!
+//! One ring per thread (`SINGLE_ISSUER`, `DEFER_TASKRUN`): completions are gathered only when the loop asks, so that one system call serves
+//! everything that happened in a turn. Receptions are multishot, into one ring of buffers that are consumed bit by bit; each carries a
+//! credit, so that no peer can fill more than its share before the loop looks. Buffers and addresses that the kernel may read are owned
+//! here, by slot, from the submission to the last completion: that is what every `SAFETY` in this folder leans on.
+#![expect(unsafe_code, reason = "submission entries carry pointers; each block says who owns what is pointed to")]
+
+mod buffers;
+mod features;
+mod flight;
+mod setup;
+mod splice;
+
+use core::time::Duration;
+use io_uring::{IoUring, cqueue, opcode, squeue, types};
+use model::{Address, Instant};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    os::fd::{FromRawFd, OwnedFd},
+    sync::Arc,
+};
+
+pub use features::{Features, Forced};
+pub use setup::{Refusal, UringOptions};
+
+use crate::{Bell, Completion, Descriptor, Errno, Fd, Kind, Op, Outcome, Shutdown, Token};
+use buffers::{BufferRing, GROUP};
+use flight::Flight;
+use splice::Splice;
+
+/// A worker's io_uring.
+pub struct Uring {
+    ring: IoUring,
+    buffers: BufferRing,
+    features: Features,
+    /// What a slot's operations own while the kernel has them.
+    flights: Vec<Flight>,
+    splices: HashMap<u32, Splice>,
+    spare_pipes: Vec<splice::Pipe>,
+    /// Completions made here, without the kernel's queue.
+    ready: Vec<Completion>,
+}
+
+impl Uring {
+    /// A ring for the calling thread, which must be the one that uses it.
+    pub fn new(options: UringOptions) -> Result<Self, Refusal> {
+        let (ring, features) = setup::ring(options)?;
+        let buffers = BufferRing::register(&ring, options.arena_bytes, features.incremental_buffers).map_err(Refusal::buffers)?;
+        Ok(Self { ring, buffers, features, flights: Vec::new(), splices: HashMap::new(), spare_pipes: Vec::new(), ready: Vec::new() })
+    }
+
+    /// What the kernel has, and what is used of it.
+    pub fn features(&self) -> Features {
+        self.features
+    }
+
+    fn push(&mut self, entry: &squeue::Entry, token: Token) {
+        let entry = entry.clone().user_data(u64::from(token.kind as u8) << 32 | u64::from(token.slot));
+        loop {
+            // SAFETY: whatever the entry points to is owned by `flights` until the operation's last completion.
+            let pushed = unsafe { self.ring.submission().push(&entry) };
+            if pushed.is_ok() {
+                return;
+            }
+            // The queue is full: hand over what is in it. Transient failures (EBUSY, EINTR) leave it full and are tried again.
+            let _retried = self.ring.submit();
+        }
+    }
+
+    fn flight(&mut self, slot: u32) -> &mut Flight {
+        let slot = slot as usize;
+        if self.flights.len() <= slot {
+            self.flights.resize_with(slot + 1, Flight::default);
+        }
+        &mut self.flights[slot]
+    }
+
+    pub(crate) fn submit(&mut self, slot: u32, op: Op) {
+        let token = op.token(slot);
+        let entry = match op {
+            Op::Accept { fd } => opcode::AcceptMulti::new(types::Fd(fd.0)).flags(libc::SOCK_CLOEXEC).build(),
+            Op::Receive { fd, credit } => self.receive_entry(fd, credit),
+            Op::Send { fd, pieces, wait } => {
+                // Without `wait` the kernel answers at once; with it, it keeps on until all is sent.
+                let flags = libc::MSG_NOSIGNAL | if wait { libc::MSG_WAITALL } else { libc::MSG_DONTWAIT };
+                self.flight(slot).send(types::Fd(fd.0), pieces, flags)
+            }
+            Op::Connect { fd, address } => match self.flight(slot).connect(types::Fd(fd.0), &address) {
+                Ok(entry) => entry,
+                Err(errno) => return self.ready.push(Completion { token, outcome: Outcome::Done(Err(errno)), more: false }),
+            },
+            Op::Splice { from, to, length } => return self.begin_splice(slot, from, to, length),
+            Op::Watch { bell } => match bell {
+                Bell::Event(descriptor) => self.flight(slot).watch(descriptor),
+                Bell::Flag(_) => {
+                    return self.ready.push(Completion { token, outcome: Outcome::Done(Err(Errno(libc::EBADF))), more: false });
+                }
+            },
+            Op::Shutdown { fd, how } => {
+                let how = match how {
+                    Shutdown::Send => libc::SHUT_WR,
+                    Shutdown::Both => libc::SHUT_RDWR,
+                };
+                opcode::Shutdown::new(types::Fd(fd.0), how).build()
+            }
+            Op::Close { fd, reset } => {
+                if reset {
+                    let _best_effort = rustix::net::sockopt::set_socket_linger(borrow(fd), Some(Duration::ZERO));
+                }
+                opcode::Close::new(types::Fd(fd.0)).build()
+            }
+            Op::Cancel { target } => opcode::AsyncCancel::new(u64::from(target.kind as u8) << 32 | u64::from(target.slot)).build(),
+        };
+        self.push(&entry, token);
+    }
+
+    fn receive_entry(&self, fd: Fd, credit: u32) -> squeue::Entry {
+        if !self.features.receive_credit {
+            // Without credits a multishot could not be bounded: one reception at a time.
+            return opcode::Recv::new(types::Fd(fd.0), core::ptr::null_mut(), 0)
+                .buf_group(GROUP)
+                .build()
+                .flags(squeue::Flags::BUFFER_SELECT);
+        }
+        let entry = opcode::RecvMulti::new(types::Fd(fd.0), GROUP).build();
+        features::with_credit(entry, credit)
+    }
+
+    pub(crate) fn wait(&mut self, block: bool, deadline: Instant, completions: &mut Vec<Completion>) {
+        self.buffers.give_back();
+        let want = usize::from(block && self.ready.is_empty());
+        let timeout = if want == 1 && deadline != Instant::NEVER { Some(deadline.since(self.now())) } else { None };
+        let entered = match timeout {
+            None => self.ring.submit_and_wait(want),
+            Some(timeout) => {
+                let timeout = types::Timespec::from(timeout);
+                self.ring.submitter().submit_with_args(want, &types::SubmitArgs::new().timespec(&timeout))
+            }
+        };
+        if let Err(error) = entered {
+            // ETIME: the deadline. EINTR: a signal. EBUSY, EAGAIN: completions must be taken first. Anything else is a bug of ours.
+            let expected = matches!(error.raw_os_error(), Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN));
+            assert!(expected, "io_uring_enter: {error}");
+        }
+        completions.append(&mut self.ready);
+        self.gather(completions);
+    }
+
+    fn gather(&mut self, completions: &mut Vec<Completion>) {
+        let mut polled = Vec::new();
+        for entry in self.ring.completion() {
+            let (data, result, flags) = (entry.user_data(), entry.result(), entry.flags());
+            let Some(kind) = Kind::from_number((data >> 32) as u8) else { continue };
+            let token = Token { kind, slot: data as u32 };
+            let more = cqueue::more(flags);
+            let counted = if result < 0 { Err(Errno(-result)) } else { Ok(u64::from(result.unsigned_abs())) };
+            let outcome = match kind {
+                Kind::Accept => Outcome::Accepted(counted.map(|_| Fd(result))),
+                Kind::Receive => Outcome::Received(self.buffers.received(counted, flags)),
+                Kind::Send => {
+                    let pieces = self.flights.get_mut(token.slot as usize).map(Flight::sent).unwrap_or_default();
+                    Outcome::Sent(counted.map(|count| count as u32), pieces)
+                }
+                Kind::Watch => {
+                    if let Some(flight) = self.flights.get_mut(token.slot as usize) {
+                        flight.rung(more);
+                    }
+                    Outcome::Done(counted)
+                }
+                Kind::Splice => {
+                    polled.push((token.slot, counted));
+                    continue;
+                }
+                Kind::Connect => {
+                    if let Some(flight) = self.flights.get_mut(token.slot as usize) {
+                        flight.connected();
+                    }
+                    Outcome::Done(counted)
+                }
+                Kind::Shutdown | Kind::Close | Kind::Cancel | Kind::Forget => Outcome::Done(counted),
+            };
+            completions.push(Completion { token, outcome, more });
+        }
+        for (slot, result) in polled {
+            self.continue_splice(slot, result);
+        }
+        completions.append(&mut self.ready);
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        Instant(nanoseconds(time))
+    }
+
+    pub(crate) fn wall_clock(&self) -> Duration {
+        Duration::from_nanos(nanoseconds(rustix::time::clock_gettime(rustix::time::ClockId::Realtime)))
+    }
+
+    pub(crate) fn socket(&mut self, address: &Address) -> Result<Fd, Errno> {
+        use socket2::{Domain, Protocol, Socket, Type};
+        let socket = match address {
+            Address::Tcp(tcp) => {
+                let socket = Socket::new(Domain::for_address(*tcp), Type::STREAM.cloexec(), Some(Protocol::TCP))?;
+                socket.set_tcp_nodelay(true)?;
+                socket
+            }
+            Address::Unix(_) => Socket::new(Domain::UNIX, Type::STREAM.cloexec(), None)?,
+        };
+        Ok(Descriptor::Kernel(socket.into()).into_fd())
+    }
+
+    pub(crate) fn addresses(&self, fd: Fd) -> Result<(Address, Address), Errno> {
+        let peer = rustix::net::getpeername(borrow(fd)).map_err(|errno| Errno(errno.raw_os_error()))?;
+        let local = rustix::net::getsockname(borrow(fd)).map_err(|errno| Errno(errno.raw_os_error()))?;
+        Ok((address_of(peer), address_of(Some(local))))
+    }
+
+    pub(crate) fn is_quiet(&self, fd: Fd) -> bool {
+        use rustix::net::RecvFlags;
+        let peeked = rustix::net::recv(borrow(fd), &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        peeked.is_err_and(|errno| errno == rustix::io::Errno::AGAIN)
+    }
+
+    pub(crate) fn has_buffers(&self) -> bool {
+        self.buffers.has_returned()
+    }
+
+    pub(crate) fn bell(&mut self) -> Result<Bell, Errno> {
+        use rustix::event::{EventfdFlags, eventfd};
+        let descriptor = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|errno| Errno(errno.raw_os_error()))?;
+        Ok(Bell::Event(Arc::new(descriptor)))
+    }
+
+    pub(crate) fn splices(&self) -> bool {
+        self.features.splice
+    }
+
+    pub(crate) fn descriptor(fd: Fd) -> Descriptor {
+        // SAFETY: the reactor has just taken the socket out of its table, so this is its only owner.
+        Descriptor::Kernel(unsafe { OwnedFd::from_raw_fd(fd.0) })
+    }
+}
+
+/// The descriptor of a socket that stands in the reactor's table.
+fn borrow(fd: Fd) -> std::os::fd::BorrowedFd<'static> {
+    // SAFETY: the reactor closes a socket only after its last operation, and calls the backend for open ones only; the borrow ends with the call.
+    unsafe { std::os::fd::BorrowedFd::borrow_raw(fd.0) }
+}
+
+fn nanoseconds(time: rustix::time::Timespec) -> u64 {
+    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
+}
+
+fn address_of(address: Option<rustix::net::SocketAddrAny>) -> Address {
+    let Some(address) = address else { return Address::Unix("".into()) };
+    if let Ok(tcp) = SocketAddr::try_from(address.clone()) {
+        return Address::Tcp(tcp);
+    }
+    let path = rustix::net::SocketAddrUnix::try_from(address).ok();
+    let path = path.as_ref().and_then(rustix::net::SocketAddrUnix::path_bytes).map(|path| String::from_utf8_lossy(path).into_owned());
+    Address::Unix(path.unwrap_or_default().into())
+}

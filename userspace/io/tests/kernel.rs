@@ -1,0 +1,175 @@
+//! The ring on the real kernel: the same scenarios with every feature and with each fallback forced.
+use io::{
+    Descriptor, ListenOptions, Ring, listen,
+    uring::{Forced, Uring, UringOptions},
+};
+use model::Address;
+use std::{
+    cell::Cell,
+    io::{Read, Write},
+    net::{Shutdown, SocketAddr, TcpStream},
+    rc::Rc,
+    thread,
+};
+
+fn each_fallback(scenario: impl Fn(&Ring)) {
+    for name in ["", "defer_taskrun", "incremental_buffers", "receive_credit", "splice"] {
+        let mut forced = Forced::default();
+        if !name.is_empty() {
+            forced.set(name).unwrap();
+        }
+        let uring = Uring::new(UringOptions { arena_bytes: 1 << 20, forced }).unwrap();
+        eprintln!("without {name:?}:\n{}", uring.features());
+        let ring = Ring::uring(uring);
+        scenario(&ring);
+        assert_eq!(ring.shut_down(ring.now() + core::time::Duration::from_secs(5)), 0, "sockets left");
+        assert_eq!(ring.panics(), 0);
+    }
+}
+
+fn listener() -> (Descriptor, SocketAddr) {
+    let address: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let socket = listen(&Address::Tcp(address), ListenOptions { backlog: 64, shared: true }).unwrap();
+    let local = std::net::TcpListener::from(socket.try_clone().unwrap()).local_addr().unwrap();
+    (Descriptor::Kernel(socket), local)
+}
+
+/// Echoes one connection until its peer closes, then closes.
+fn serve_echo(ring: &Ring, descriptor: Descriptor, connections: usize) -> Rc<Cell<usize>> {
+    let served = Rc::new(Cell::new(0));
+    let (inner, count) = (ring.clone(), Rc::clone(&served));
+    ring.spawn(async move {
+        let listener = inner.listen(descriptor);
+        for _ in 0..connections {
+            let stream = listener.accept().await.unwrap();
+            let count = Rc::clone(&count);
+            inner.spawn(async move {
+                loop {
+                    stream.room().await.unwrap();
+                    let chunk = stream.receive().await.unwrap();
+                    if chunk.is_empty() {
+                        break;
+                    }
+                    stream.write(|output| output.push(chunk));
+                }
+                stream.finish();
+                stream.flushed().await.unwrap();
+                count.set(count.get() + 1);
+            });
+        }
+    });
+    served
+}
+
+#[test]
+fn echo_of_much_and_little() {
+    each_fallback(|ring| {
+        let (descriptor, address) = listener();
+        let served = serve_echo(ring, descriptor, 3);
+        let clients: Vec<_> = [1_usize, 5_000, 3_000_000]
+            .into_iter()
+            .map(|length| {
+                thread::spawn(move || {
+                    let mut stream = TcpStream::connect(address).unwrap();
+                    let sent: Vec<u8> = (0..length).map(|at| (at * 31 % 251) as u8).collect();
+                    let mut reader = stream.try_clone().unwrap();
+                    let copy = sent.clone();
+                    let writer = thread::spawn(move || {
+                        stream.write_all(&copy).unwrap();
+                        stream.shutdown(Shutdown::Write).unwrap();
+                    });
+                    let mut got = Vec::new();
+                    // A slow reader, so that windows fill.
+                    thread::sleep(std::time::Duration::from_millis(50));
+                    reader.read_to_end(&mut got).unwrap();
+                    writer.join().unwrap();
+                    assert!(got == sent, "echo of {length} differs");
+                })
+            })
+            .collect();
+        ring.run(|| served.get() == 3);
+        for client in clients {
+            client.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn splice_moves_everything_and_sees_the_end() {
+    each_fallback(|ring| {
+        let (front, address) = listener();
+        let (back, origin) = listener();
+        let length = 5_000_000_usize;
+        let source = thread::spawn(move || {
+            let mut stream = TcpStream::connect(origin).unwrap();
+            let bytes: Vec<u8> = (0..length).map(|at| (at * 7 % 253) as u8).collect();
+            stream.write_all(&bytes).unwrap();
+        });
+        let sink = thread::spawn(move || {
+            let mut stream = TcpStream::connect(address).unwrap();
+            thread::sleep(std::time::Duration::from_millis(50));
+            let mut got = Vec::new();
+            stream.read_to_end(&mut got).unwrap();
+            got
+        });
+        let done = Rc::new(Cell::new(0_u64));
+        let (inner, total) = (ring.clone(), Rc::clone(&done));
+        ring.spawn(async move {
+            let (front, back) = (inner.listen(front), inner.listen(back));
+            let (down, up) = (front.accept().await.unwrap(), back.accept().await.unwrap());
+            let mut moved = 0;
+            loop {
+                let count = up.splice_to(&down, 1 << 20).await.unwrap();
+                if count == 0 {
+                    break;
+                }
+                moved += count;
+            }
+            total.set(moved);
+        });
+        ring.run(|| done.get() > 0);
+        ring.turn(ring.now());
+        source.join().unwrap();
+        let got = sink.join().unwrap();
+        assert_eq!(got.len(), length);
+        assert!(got.iter().enumerate().all(|(at, byte)| *byte == (at * 7 % 253) as u8));
+    });
+}
+
+#[test]
+fn timers_mailboxes_and_connects() {
+    each_fallback(|ring| {
+        let (descriptor, address) = listener();
+        let served = serve_echo(ring, descriptor, 1);
+        let (mailbox, post) = io::mailbox::<u32>(ring).unwrap();
+        thread::spawn(move || {
+            for letter in 1..=3 {
+                post.send(letter).unwrap();
+                thread::sleep(std::time::Duration::from_millis(5));
+            }
+        });
+        let inner = ring.clone();
+        let done = Rc::new(Cell::new(false));
+        let flag = Rc::clone(&done);
+        ring.spawn(async move {
+            let before = inner.now();
+            inner.sleep(core::time::Duration::from_millis(20)).await;
+            assert!(inner.now().since(before) >= core::time::Duration::from_millis(20));
+            for letter in 1..=3 {
+                assert_eq!(mailbox.next().await, letter);
+            }
+            let nobody = Address::Tcp("127.0.0.1:1".parse().unwrap());
+            assert_eq!(inner.connect(&nobody).await.err(), Some(io::Errno::CONNREFUSED));
+            let stream = inner.connect(&Address::Tcp(address)).await.unwrap();
+            stream.write(|output| output.write(b"ping"));
+            assert_eq!(&stream.receive().await.unwrap()[..], b"ping");
+            // To rest and back.
+            let rest = stream.rest().await.expect("silent");
+            let stream = inner.adopt(rest).expect("still silent");
+            stream.write(|output| output.write(b"pong"));
+            assert_eq!(&stream.receive().await.unwrap()[..], b"pong");
+            flag.set(true);
+        });
+        ring.run(|| done.get() && served.get() == 1);
+    });
+}
