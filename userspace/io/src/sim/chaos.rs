@@ -6,6 +6,7 @@ use super::{Chance, Random};
 
 /// Every knob of the simulation. All that is random follows from `seed`.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "knobs that have nothing to do with each other")]
 pub struct Chaos {
     /// Decides everything.
     pub seed: u64,

@@ -163,10 +163,9 @@ impl Inner {
         let bytes = pair.sides[side].incoming.arrive(self.now);
         match pair.sides[side].holder {
             Holder::Open(fd) => self.progress(fd),
-            Holder::Listener(_) => {}
             // Nobody will ever read it: the kernel says so.
             Holder::Closed if bytes => self.send_reset(connection, side),
-            Holder::Closed => {}
+            Holder::Listener(_) | Holder::Closed => {}
         }
     }
 
@@ -255,7 +254,7 @@ impl Inner {
                     self.schedule(at, Event::Reset(connection, side));
                 }
                 Broken::Silent if !self.connections[connection].sides[1 - side].incoming.is_empty() => {
-                    self.wait_for_the_silent(connection, side)
+                    self.wait_for_the_silent(connection, side);
                 }
                 Broken::Silent => {}
             }

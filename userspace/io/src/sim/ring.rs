@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use buf::Arena;
+use buf::{Arena, Chunk};
 use model::{Address, Instant};
 
 use super::{
@@ -226,7 +226,7 @@ impl core::fmt::Debug for Told<'_> {
         let more = if self.0.more { ", more" } else { "" };
         match &self.0.outcome {
             Outcome::Accepted(result) => write!(out, "accepted {result:?}{more}"),
-            Outcome::Received(result) => write!(out, "received {:?}{more}", result.as_ref().map(|chunk| chunk.len())),
+            Outcome::Received(result) => write!(out, "received {:?}{more}", result.as_ref().map(Chunk::len)),
             Outcome::Sent(result, _) => write!(out, "sent {result:?}"),
             Outcome::Done(result) => write!(out, "{:?} {result:?}{more}", self.0.token.kind),
         }

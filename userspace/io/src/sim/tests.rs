@@ -1,9 +1,9 @@
 //! The simulated kernel against the contract in `op`, and the shipped reactor against the simulated kernel.
 
-use std::{cell::RefCell, rc::Rc};
+use std::rc::Rc;
 
 use buf::Chunk;
-use core::{future::poll_fn, net::SocketAddr, task::Poll, time::Duration};
+use core::{cell::RefCell, future::poll_fn, net::SocketAddr, task::Poll, time::Duration};
 use model::{Address, Instant};
 
 use super::{Chance, Chaos, Host, Random, Sim, World};
@@ -45,7 +45,7 @@ impl Lab {
         lab.ask(SERVER, 0, Op::Accept { fd: lab.listener });
         lab.settle();
         let accepted = lab.heard(SERVER).join(" ");
-        let server = Fd(accepted.trim_start_matches("accepted ").trim_end_matches("+").parse().unwrap());
+        let server = Fd(accepted.trim_start_matches("accepted ").trim_end_matches('+').parse().unwrap());
         assert_eq!(lab.heard(CLIENT), ["Connect 0"]);
         (lab, client, server)
     }
@@ -54,7 +54,9 @@ impl Lab {
         self.rings[ring].submit(slot, op);
     }
 
-    fn send(&mut self, ring: usize, slot: u32, fd: Fd, bytes: usize, wait: bool) {
+    fn send(&mut self, ring: usize, fd: Fd, bytes: usize, wait: bool) {
+        // The client's connection stands in slot 0, behind the server's listener in slot 1.
+        let slot = u32::from(ring == SERVER);
         self.ask(ring, slot, Op::Send { fd, pieces: vec![Chunk::from(vec![b'x'; bytes])], wait });
     }
 
@@ -112,14 +114,14 @@ fn bytes_and_a_half_close_go_both_ways() {
     assert_eq!((ours.0.clone(), ours.1.clone()), (peers.1, peers.0));
     assert_eq!(ours.1, address(PLACE));
     lab.ask(SERVER, 1, Op::Receive { fd: server, credit: 1000 });
-    lab.send(CLIENT, 0, client, 700, false);
+    lab.send(CLIENT, client, 700, false);
     assert_eq!(lab.heard(CLIENT), ["sent 700"]);
     lab.ask(CLIENT, 0, Op::Shutdown { fd: client, how: Shutdown::Send });
     assert_eq!(lab.heard(CLIENT), ["Shutdown 0"]);
     assert_eq!(lab.heard(SERVER), ["received 700+", "received 0"]);
-    lab.send(CLIENT, 0, client, 1, false);
+    lab.send(CLIENT, client, 1, false);
     assert_eq!(lab.heard(CLIENT), [failed("send", Errno::PIPE)]);
-    lab.send(SERVER, 1, server, 5, true);
+    lab.send(SERVER, server, 5, true);
     lab.ask(CLIENT, 0, Op::Receive { fd: client, credit: 1000 });
     assert_eq!((lab.heard(SERVER), lab.heard(CLIENT)), (vec!["sent 5".to_owned()], vec!["received 5+".to_owned()]));
     lab.ask(SERVER, 1, Op::Close { fd: server, reset: false });
@@ -133,7 +135,7 @@ fn bytes_and_a_half_close_go_both_ways() {
 fn a_receive_ends_with_its_credit_or_without_buffers() {
     let check = |chaos: Chaos, sent: usize, credit: u32, expect: &[&str]| {
         let (mut lab, client, server) = Lab::connected(chaos);
-        lab.send(CLIENT, 0, client, sent, false);
+        lab.send(CLIENT, client, sent, false);
         lab.settle();
         lab.ask(SERVER, 1, Op::Receive { fd: server, credit });
         assert_eq!(lab.heard(SERVER), expect);
@@ -151,7 +153,7 @@ fn a_receive_ends_with_its_credit_or_without_buffers() {
 fn a_buffer_takes_one_reception_or_several() {
     let check = |incremental, expect: &[&str]| {
         let (mut lab, client, server) = Lab::connected(Chaos { buffers: 1, buffer_bytes: 100, incremental, ..Chaos::calm() });
-        lab.send(CLIENT, 0, client, 30, false);
+        lab.send(CLIENT, client, 30, false);
         lab.settle();
         lab.ask(SERVER, 1, Op::Receive { fd: server, credit: 10 });
         let first = {
@@ -176,11 +178,11 @@ fn a_buffer_takes_one_reception_or_several() {
 #[test]
 fn a_full_window_cuts_sends_short() {
     let (mut lab, client, server) = Lab::connected(Chaos { window_bytes: 100..=100, ..Chaos::calm() });
-    lab.send(CLIENT, 0, client, 150, false);
+    lab.send(CLIENT, client, 150, false);
     assert_eq!(lab.heard(CLIENT), ["sent 100"]);
-    lab.send(CLIENT, 0, client, 50, false);
+    lab.send(CLIENT, client, 50, false);
     assert_eq!(lab.heard(CLIENT), [failed("send", Errno::AGAIN)]);
-    lab.send(CLIENT, 0, client, 250, true);
+    lab.send(CLIENT, client, 250, true);
     assert!(lab.heard(CLIENT).is_empty());
     lab.ask(SERVER, 1, Op::Receive { fd: server, credit: 200 });
     lab.settle();
@@ -193,13 +195,13 @@ fn a_full_window_cuts_sends_short() {
 #[test]
 fn a_broken_send_tells_what_went_out_and_then_why() {
     let (mut lab, client, server) = Lab::connected(Chaos { window_bytes: 100..=100, ..Chaos::calm() });
-    lab.send(CLIENT, 0, client, 250, true);
+    lab.send(CLIENT, client, 250, true);
     lab.settle();
     lab.ask(SERVER, 1, Op::Close { fd: server, reset: true });
     assert_eq!(lab.heard(CLIENT), ["sent 100"]);
-    lab.send(CLIENT, 0, client, 1, true);
+    lab.send(CLIENT, client, 1, true);
     assert_eq!(lab.heard(CLIENT), [failed("send", Errno::CONNRESET)]);
-    lab.send(CLIENT, 0, client, 1, true);
+    lab.send(CLIENT, client, 1, true);
     assert_eq!(lab.heard(CLIENT), [failed("send", Errno::PIPE)]);
 }
 
@@ -208,13 +210,13 @@ fn closing_with_unread_bytes_resets() {
     let check = |sent_before, sent_after, reset, expect: &[&str]| {
         let (mut lab, client, server) = Lab::connected(Chaos::calm());
         if sent_before {
-            lab.send(CLIENT, 0, client, 10, false);
+            lab.send(CLIENT, client, 10, false);
             lab.settle();
         }
         lab.ask(SERVER, 1, Op::Close { fd: server, reset });
         lab.settle();
         if sent_after {
-            lab.send(CLIENT, 0, client, 10, false);
+            lab.send(CLIENT, client, 10, false);
             lab.settle();
         }
         lab.heard[CLIENT].clear();
@@ -232,7 +234,7 @@ fn closing_with_unread_bytes_resets() {
 fn a_reset_may_take_unread_bytes_with_it() {
     let check = |reset_loses_unread, expect: &[&str]| {
         let (mut lab, client, server) = Lab::connected(Chaos { reset_loses_unread, ..Chaos::calm() });
-        lab.send(SERVER, 1, server, 10, false);
+        lab.send(SERVER, server, 10, false);
         lab.settle();
         lab.ask(SERVER, 1, Op::Close { fd: server, reset: true });
         lab.settle();
@@ -283,7 +285,7 @@ fn a_cancel_may_come_too_late() {
     lab.ask(SERVER, 1, Op::Receive { fd: server, credit: 10 });
     lab.ask(SERVER, 1, cancel(Kind::Receive, 1));
     assert_eq!(lab.heard(SERVER), [failed("receive", Errno::CANCELED), "Cancel 0".to_owned()]);
-    lab.send(CLIENT, 0, client, 10, false);
+    lab.send(CLIENT, client, 10, false);
     lab.settle();
     lab.ask(SERVER, 1, Op::Receive { fd: server, credit: 10 });
     lab.ask(SERVER, 1, cancel(Kind::Receive, 1));
@@ -302,9 +304,9 @@ fn splicing_moves_what_fits_and_tells_the_end() {
     let to = Fd(accepted.trim_start_matches("accepted ").trim_end_matches('+').parse().unwrap());
     lab.ask(SERVER, 1, Op::Splice { from: server, to, length: 1000 });
     assert!(lab.heard(SERVER).is_empty(), "nothing to move yet");
-    lab.send(CLIENT, 0, client, 60, false);
+    lab.send(CLIENT, client, 60, false);
     assert_eq!(lab.heard(SERVER), ["Splice 60"]);
-    lab.send(CLIENT, 0, client, 60, false);
+    lab.send(CLIENT, client, 60, false);
     lab.ask(SERVER, 1, Op::Splice { from: server, to, length: 1000 });
     assert_eq!(lab.heard(SERVER), ["Splice 40"], "the window");
     lab.ask(SERVER, 1, Op::Splice { from: server, to, length: 5 });
@@ -354,7 +356,7 @@ fn silence_ends_with_the_senders_patience() {
     assert!(lab.world.was_broken(&ours), "settling lets the second pass");
     lab.ask(SERVER, 1, Op::Receive { fd: server, credit: 10 });
     lab.ask(CLIENT, 0, Op::Receive { fd: client, credit: 10 });
-    lab.send(CLIENT, 0, client, 10, false);
+    lab.send(CLIENT, client, 10, false);
     assert_eq!(lab.heard(CLIENT), ["sent 10".to_owned(), failed("receive", Errno::TIMEDOUT)]);
     assert!(lab.heard(SERVER).is_empty());
 }

@@ -417,7 +417,7 @@ impl Operation {
             Self::Accept { fd } => format!("accept {fd:?}"),
             Self::Receive { fd, credit } => format!("receive {fd:?}, credit {credit}"),
             Self::Send { fd, pieces, wait, sent } => {
-                format!("send {fd:?}, {sent} of {} bytes, wait {wait}", pieces.iter().map(|piece| piece.len()).sum::<usize>())
+                format!("send {fd:?}, {sent} of {} bytes, wait {wait}", pieces.iter().map(Chunk::len).sum::<usize>())
             }
             Self::Connect { fd, address } => format!("connect {fd:?} to {address}"),
             Self::Splice { from, to, length } => format!("splice {from:?} to {to:?}, {length}"),
