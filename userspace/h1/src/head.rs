@@ -169,9 +169,9 @@ fn with_later_minor(block: &Chunk, parse: impl FnOnce(&Chunk) -> Result<Message,
     // A response begins with it, a request ends with it.
     let at = if line.starts_with(b"HTTP/") { 0 } else { line.windows(5).rposition(|word| word == b"HTTP/").unwrap_or(end) };
     let (before, version) = line.split_at(at);
-    let words = before.iter().filter(|byte| **byte == b' ').count();
+    let words = before.split(|byte| *byte == b' ').count();
     match version {
-        _ if at > 0 && (words != 2 || !before.ends_with(b" ")) => Err(Cause::MalformedHead),
+        _ if at > 0 && (words != 3 || !before.ends_with(b" ")) => Err(Cause::MalformedHead),
         [_, _, _, _, _, b'1', b'.', b'2'..=b'9', rest @ ..] => {
             let behind = block.get(end..).unwrap_or_default();
             parse(&Chunk::from([before, b"HTTP/1.1", rest, behind].concat()))

@@ -1,5 +1,7 @@
 //! What Parts become on the wire, and what is refused.
 
+#![expect(clippy::unwrap_used, clippy::format_push_string, clippy::too_many_lines, reason = "tables are long, and a test may fail")]
+
 mod common;
 
 use buf::{Chunk, Output};

@@ -1,5 +1,8 @@
 //! What the tests share: a small text for bytes and for what a codec makes of them, so that tables can be read.
 #![expect(dead_code, reason = "no test uses all of it")]
+#![expect(clippy::unwrap_used, clippy::format_push_string, reason = "a test helper may fail, and need not be quick")]
+
+pub(crate) mod corpus;
 
 use buf::{Chunk, Output};
 use h1::{Connection, Settings};

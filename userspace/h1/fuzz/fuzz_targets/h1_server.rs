@@ -1,0 +1,7 @@
+//! Any bytes to a server codec: see `targets.rs`.
+#![no_main]
+
+#[path = "../targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::server(data));
