@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use model::Address;
 
+use crate::containers::Entry;
 use crate::document::{self, Root};
 use crate::load::Loaded;
 use crate::read::Reader;
@@ -151,7 +152,7 @@ impl<'a> Compiler<'a> {
         for entry in &root.listeners.entries {
             let binds = self.binds(&entry.key, &entry.value, &mut bound);
             let old = self.previous.and_then(|previous| previous.listeners.get(&entry.key));
-            if let Some(listener) = self.listener(&entry.key, &entry.value, binds, old) {
+            if let Some(listener) = self.listener(entry, binds, old) {
                 listeners.insert(listener.name.clone(), listener);
             }
         }
@@ -176,11 +177,11 @@ impl<'a> Compiler<'a> {
 
     fn listener(
         &mut self,
-        name: &Name,
-        listener: &document::Listener,
+        entry: &Entry<Name, document::Listener>,
         binds: Vec<Address>,
         old: Option<&Arc<Listener>>,
     ) -> Option<Arc<Listener>> {
+        let (name, listener) = (&entry.key, &entry.value);
         let kind = match (&listener.http, &listener.tcp) {
             (Some(http), None) => {
                 let old = old.and_then(|old| if let Kind::Http(http) = &old.kind { Some(http) } else { None });
@@ -191,7 +192,7 @@ impl<'a> Compiler<'a> {
                 Kind::Tcp(share(TcpListener { to: compile_http::targets(self, &tcp.to)? }, old))
             }
             (None, None) => {
-                self.reader.reject_key(listener.at, "a listener needs one of http and tcp");
+                self.reader.reject_key(entry.at, "a listener needs one of http and tcp");
                 return None;
             }
             (Some(_), Some(tcp)) => {

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use route::{HostPattern, MethodSet, PathPattern, RouteTable, Rule};
 
 use crate::compile::{Compiler, share};
+use crate::containers::Located;
 use crate::document::{self, Edits, Http, Site};
 use crate::read::Scalar as _;
 use crate::snapshot::{Action, HeaderEdits, HeaderField, HttpListener, Name, Reply, Retry, Route, Target, Targets};
@@ -65,7 +66,7 @@ fn rules(compiler: &mut Compiler<'_>, listener: &Name, site: &Site, old: &HashMa
     rules
 }
 
-fn claim_name(compiler: &mut Compiler<'_>, route: &document::Route, name: &Name) {
+fn claim_name(compiler: &mut Compiler<'_>, route: &Located<document::Route>, name: &Name) {
     let at = route.name.as_ref().map_or(route.at, |name| name.at);
     if let Some(first) = compiler.route_names.insert(name.clone(), at) {
         let first = compiler.reader.locate(first);
@@ -73,7 +74,7 @@ fn claim_name(compiler: &mut Compiler<'_>, route: &document::Route, name: &Name)
     }
 }
 
-fn compile_route(compiler: &mut Compiler<'_>, name: Name, route: &document::Route) -> Option<Route> {
+fn compile_route(compiler: &mut Compiler<'_>, name: Name, route: &Located<document::Route>) -> Option<Route> {
     let action = match (&route.to, &route.reply) {
         (Some(to), None) => Action::Forward(targets(compiler, to)?),
         (None, Some(reply)) => Action::Reply(compile_reply(compiler, reply)),

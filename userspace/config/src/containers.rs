@@ -1,8 +1,6 @@
 //! What holds other values: lists, maps, fields that may be absent, values that remember where they stood.
 
-use core::ops::Deref;
-
-use serde_json::json;
+use core::ops::{Deref, DerefMut};
 
 use crate::read::{At, Reader, Scalar, Value};
 use crate::shape::{Shape, Shown};
@@ -20,6 +18,12 @@ impl<T> Deref for Located<T> {
 
     fn deref(&self) -> &T {
         &self.value
+    }
+}
+
+impl<T> DerefMut for Located<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.value
     }
 }
 

@@ -97,7 +97,7 @@ record! {
         /// Speak HTTP: sites and their routes. Either this or `tcp`.
         http: Option<Http> = None,
         /// Carry bytes. Either this or `http`.
-        tcp: Option<Tcp> = None,
+        tcp: Option<Located<Tcp>> = None,
         /// Whose X-Forwarded-* and x-request-id fields and PROXY headers are believed: blocks of addresses, and unix.
         trusted: Vec<Trusted> = Vec::new(),
         /// Connections from trusted sources begin with a PROXY protocol header, v1 or v2.
@@ -164,7 +164,7 @@ record! {
         /// Hosts, "*.shop.example.com" for all below a name, "*" for all that no other site has.
         hosts: Located<Vec<Located<HostPattern>>>,
         /// The routes; the first that matches wins, and no match is a 404.
-        routes: Vec<Route>,
+        routes: Vec<Located<Route>>,
     }
 }
 
@@ -178,7 +178,7 @@ record! {
         /// The cluster they go to, or several with their weights.
         to: Option<To> = None,
         /// The answer they get.
-        reply: Option<Reply> = None,
+        reply: Option<Located<Reply>> = None,
         /// Time limits; what is absent comes from the listener.
         timeouts: RouteTimeouts = RouteTimeouts::default(),
         /// How often a request is tried.
@@ -253,7 +253,7 @@ record! {
     later("health", "tls")
     struct Cluster {
         /// The origins.
-        endpoints: Located<Vec<Endpoint>>,
+        endpoints: Located<Vec<Located<Endpoint>>>,
         /// How one of them is chosen.
         balance: Policy = Policy::RoundRobin,
         /// Time limits; what is absent comes from `defaults`.

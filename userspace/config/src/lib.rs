@@ -11,6 +11,7 @@ mod compile_http;
 mod containers;
 mod document;
 mod load;
+mod plain;
 mod read;
 mod record;
 mod rejection;

@@ -14,8 +14,6 @@ macro_rules! record {
         $(#[doc = $about])+
         #[derive(Clone, Debug)]
         pub(crate) struct $name {
-            /// Where it stood.
-            pub(crate) at: $crate::read::At,
             $($(#[doc = $field_about])+ pub(crate) $field: $type,)*
         }
 
@@ -58,7 +56,7 @@ macro_rules! record {
                     }
                 }
                 $(let $field: Option<$type> = record!(@settle reader, at, record!(@key $field $($key)?), $field $(, $default)?);)*
-                Some(Self { at, $($field: $field?),* })
+                Some(Self { $($field: $field?),* })
             }
 
             fn shape() -> $crate::shape::Shape {
@@ -77,7 +75,7 @@ macro_rules! record {
     (@default_of [default] $name:ident { $($field:ident: ($default:expr),)* }) => {
         impl Default for $name {
             fn default() -> Self {
-                Self { at: $crate::read::At::default(), $($field: $default),* }
+                Self { $($field: $default),* }
             }
         }
     };

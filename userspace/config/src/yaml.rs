@@ -1,9 +1,10 @@
-//! YAML (and JSON, which is YAML) to a tree, by way of the events of `saphyr-parser`.
+//! YAML (and JSON, which is YAML) to a tree: plain documents directly, all others by way of `saphyr-parser`.
 
 use std::collections::HashMap;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
 
+use crate::plain;
 use crate::tree::{Builder, DOCUMENT_BYTES_MAX, Flaw, Kind, Tree};
 
 /// Reads one document, or says everything that is wrong with its form.
@@ -12,6 +13,11 @@ pub(crate) fn parse(source: &str) -> Result<Tree, Vec<Flaw>> {
         let message = format!("the document has more than {DOCUMENT_BYTES_MAX} bytes");
         return Err(vec![Flaw { offset: 0, field: String::new(), message }]);
     }
+    plain::parse(source).map_or_else(|| parse_general(source), Ok)
+}
+
+/// Reads any YAML.
+fn parse_general(source: &str) -> Result<Tree, Vec<Flaw>> {
     let mut reading = Reading { builder: Builder::new(source), offsets: Offsets::of(source), anchors: HashMap::new(), documents: 0 };
     for next in Parser::new_from_str(source) {
         match next {
@@ -121,5 +127,161 @@ impl<'a> Offsets<'a> {
         };
         let line = &self.source[*start..];
         start + line.char_indices().nth(marker.col()).map_or(line.len(), |(at, _)| at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    /// Whatever the quick reader accepts, the general one reads the same.
+    fn check(source: &str) -> Result<bool, TestCaseError> {
+        let Some(quick) = plain::parse(source) else {
+            return Ok(false);
+        };
+        match parse_general(source) {
+            Ok(general) => prop_assert_eq!(quick.dump(), general.dump(), "{}", source),
+            Err(flaws) => prop_assert!(false, "{}\nread quickly, but {:?}", source, flaws),
+        }
+        Ok(true)
+    }
+
+    /// Pieces that YAML is made of, and pieces that it trips over.
+    fn soup() -> impl Strategy<Value = String> {
+        let pieces = vec![
+            "a",
+            "b: ",
+            "c:",
+            "key: value",
+            "- ",
+            "-",
+            "\n",
+            "\n  ",
+            "\n    ",
+            "\n      ",
+            " ",
+            ":",
+            ": ",
+            "[",
+            "]",
+            "{",
+            "}",
+            ", ",
+            ",",
+            "\"x y\"",
+            "'z'",
+            "''",
+            "\"",
+            "'",
+            "#",
+            " # note",
+            "10.0.0.1:80",
+            "/api/*",
+            "*",
+            "&a ",
+            "!",
+            "|",
+            ">",
+            "?",
+            "? ",
+            "---",
+            "...",
+            "${env:X}",
+            "~",
+            "null",
+            "\"*:80\"",
+            "@",
+            "%",
+            "a b",
+            "x-y",
+            "{a: b}",
+            "[a, b]",
+            "\n- ",
+            "\n  - ",
+            "a: b",
+            "\\",
+            "é",
+        ];
+        proptest::collection::vec(select(pieces), 0..16).prop_map(|pieces| pieces.concat())
+    }
+
+    /// Documents that are mostly right.
+    fn tree() -> impl Strategy<Value = String> {
+        let scalar = select(vec!["a", "10.0.0.1:80", "\"x: y\"", "'it'", "/api/*", "a b", "true", "a#b", "a:b", "é", "\"é\"", "''"])
+            .prop_map(str::to_owned);
+        let flow = scalar.clone().prop_recursive(3, 12, 3, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..3).prop_map(|items| format!("[{}]", items.join(", "))),
+                proptest::collection::vec(inner, 0..3).prop_map(|items| {
+                    let fields: Vec<String> = items.iter().enumerate().map(|(at, item)| format!("k{at}: {item}")).collect();
+                    format!("{{ {} }}", fields.join(", "))
+                }),
+            ]
+        });
+        let leaf = (flow, select(vec!["", " # note", " "])).prop_map(|(value, after)| vec![format!("{value}{after}")]);
+        let lines = leaf.prop_recursive(4, 24, 4, |inner| {
+            (proptest::collection::vec(inner, 1..4), any::<bool>(), select(vec!["  ", "    ", ""])).prop_map(|(items, is_map, indent)| {
+                items.into_iter().enumerate().flat_map(|(at, lines)| nest(at, lines, is_map, indent)).collect()
+            })
+        });
+        lines.prop_map(|lines| lines.join("\n"))
+    }
+
+    fn nest(at: usize, lines: Vec<String>, is_map: bool, indent: &str) -> Vec<String> {
+        let lead = if is_map { format!("k{at}:") } else { "-".to_owned() };
+        if let [only] = &*lines {
+            return vec![format!("{lead} {only}")];
+        }
+        let rest = lines.into_iter().map(|line| format!("{indent}{line}"));
+        core::iter::once(lead).chain(rest).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+        #[test]
+        fn soup_is_read_the_same_or_not_at_all(source in soup()) {
+            check(&source)?;
+        }
+
+        #[test]
+        fn trees_are_read_the_same_or_not_at_all(source in tree()) {
+            check(&source)?;
+        }
+    }
+
+    #[test]
+    fn plain_documents_are_read_quickly() {
+        for source in [
+            "a: 1\nb:\n  - x\n  - y: 2\n    z: [1, { k: v }]\nc:\n- 1\n- 2\nd:\n# note\ne: \"q\" # note\n",
+            "{\"a\": [1, 2,\n 3], \"b\":{\"c\":\"d\"}}",
+            "a:\n  b:\n    c: d\n  e: f\n",
+            "- a\n-\n  b: c\n- d: e\n  f: g\n",
+            "a: [\n  x, # one\n  y\n  ]\n",
+            include_str!("../tests/data/whole.yaml"),
+            include_str!("../tests/data/ten_lines.yaml"),
+        ] {
+            assert!(check(source).expect("the same"), "{source}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_plain_goes_to_the_general_parser() {
+        for source in [
+            "",
+            "a: &x 1\nb: *x\n",
+            "a: |\n  text\n",
+            "a: \"\\n\"\n",
+            "a: b\n  c\n",
+            "a: !t b\n",
+            "a:\n\tb: c\n",
+            "a: [x\n, y]\n",
+            "a: 1\na: 2\n",
+            "---\na: 1\n",
+        ] {
+            assert!(plain::parse(source).is_none(), "{source:?}");
+        }
     }
 }
