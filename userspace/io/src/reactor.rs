@@ -238,7 +238,8 @@ impl Reactor {
             socket.output.reuse(block);
         }
         let result = write(&mut socket.output);
-        if !socket.flags.dirty && !socket.flags.send_out {
+        // Also while a Send is out: what must wait behind it leaves its receive buffers at the end of the turn.
+        if !socket.flags.dirty {
             socket.flags.dirty = true;
             self.dirty.push(slot);
         }
@@ -469,6 +470,7 @@ impl Reactor {
             for slot in core::mem::take(&mut self.parked) {
                 if let Entry::Socket(socket) = &mut self.entries[slot as usize]
                     && socket.receive == Receive::Parked
+                    && !socket.flags.released
                 {
                     socket.receive = Receive::Off;
                     self.arm(slot);

@@ -523,6 +523,65 @@ async fn ask(ring: &Ring, random: &mut Random) -> bool {
     back.len() == bytes.len()
 }
 
+/// A relay whose reader stalls: what waits for it must stand on the heap, whichever Send it waits behind.
+#[test]
+fn a_stalled_peer_holds_no_receive_buffers() {
+    let chaos = Chaos { window_bytes: 40_000..=40_000, segment_bytes: 5_000..=5_000, buffers: 4, ..Chaos::calm() };
+    let world = World::new(chaos);
+    let hosts = [world.host("server"), world.host("client")];
+    let rings = hosts.map(|host| Ring::sim(Sim::new(&world, host)));
+    serve(&rings[SERVER], world.listen(hosts[SERVER], address(PLACE)).unwrap());
+    let ring = rings[CLIENT].clone();
+    rings[CLIENT].spawn(async move {
+        let stream = ring.connect(&address(PLACE)).await.unwrap();
+        loop {
+            stream.write(|output| output.push(Chunk::from(vec![b'x'; 5_000])));
+            stream.room().await.unwrap();
+        }
+    });
+    let mut turns = 0;
+    // The client never reads, so in the end nobody can move.
+    while world.advance().is_ok() {
+        rings.iter().for_each(|ring| ring.turn(Instant::NEVER));
+        turns += 1;
+        assert!(turns < 100_000);
+    }
+    assert!(rings[SERVER].counts().short_sends > 0);
+    assert_eq!(world.usage(hosts[SERVER]).leased, 0, "{}", world.report());
+}
+
+/// A connection given up while it waits for buffers must not be armed again when they come back.
+#[test]
+fn a_released_connection_is_not_armed_again() {
+    let (world, host) = {
+        let world = World::new(Chaos { buffers: 1, buffer_bytes: 10, ..Chaos::calm() });
+        let host = world.host("server");
+        (world, host)
+    };
+    let ring = Ring::sim(Sim::new(&world, host));
+    let listener = ring.listen(world.listen(host, address(PLACE)).unwrap());
+    let (client, server) = (ring.clone(), ring.clone());
+    let done = Rc::new(RefCell::new(false));
+    ring.spawn(async move {
+        let stream = client.connect(&address(PLACE)).await.unwrap();
+        stream.write(|output| output.write(&[b'x'; 100]));
+        client.sleep(Duration::from_secs(1)).await;
+    });
+    let finished = Rc::clone(&done);
+    ring.spawn(async move {
+        let stream = listener.accept().await.unwrap();
+        let first = stream.receive().await.unwrap();
+        // The only buffer is held, so the reception is parked; then both are given up in one turn.
+        server.sleep(Duration::from_millis(100)).await;
+        drop((stream, first));
+        server.sleep(Duration::from_secs(2)).await;
+        finished.replace(true);
+    });
+    ring.run(|| *done.borrow());
+    assert!(ring.counts().parked > 0);
+    assert_eq!(ring.panics(), 0);
+}
+
 #[test]
 fn everything_comes_back_over_unbroken_connections() {
     for seed in 0..100 {

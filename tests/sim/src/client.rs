@@ -1,0 +1,245 @@
+//! The simulated clients: connections that carry some requests each, one after another or pipelined, with bodies, slowly or in haste, and
+//! some of them give up in the middle.
+
+use core::{
+    cell::{Cell, RefCell},
+    time::Duration,
+};
+use std::rc::Rc;
+
+use io::{
+    Ring, Stream,
+    sim::{Chance, Random, World},
+};
+use model::Address;
+
+use crate::{
+    ledger::{Answer, Ledger},
+    plan::{Body, Mood, Plan},
+    wire::{Ended, Head, Wire, announced, framed, write_slowly},
+};
+
+/// What a client must know.
+#[derive(Clone)]
+pub struct Client {
+    pub ring: Ring,
+    pub world: World,
+    pub ledger: Ledger,
+    pub seed: u64,
+    pub mood: Mood,
+    /// The proxy's.
+    pub address: Address,
+}
+
+/// One connection's progress, shared by its writing and its reading task.
+#[derive(Default)]
+struct Progress {
+    /// Responses complete.
+    answered: Cell<usize>,
+    /// A 100 for the request being answered.
+    continued: Cell<bool>,
+    /// No more responses will come.
+    over: Cell<bool>,
+    /// The writer is done.
+    written: Cell<bool>,
+    /// The client gives up: no response is awaited any more.
+    aborted: Cell<bool>,
+}
+
+/// How a connection is used.
+struct Manner {
+    /// Requests sent ahead of their answers.
+    ahead: usize,
+    /// Microseconds between pieces.
+    rest: [u64; 2],
+    /// Our half is closed after the last request.
+    half_close: bool,
+    /// After how many bytes of requests it gives up.
+    abort_after: Option<usize>,
+}
+
+impl Client {
+    /// Opens a connection and carries the requests `ids` over it.
+    pub async fn connection(self, ids: Vec<u64>, mut random: Random) {
+        self.ring.sleep(Duration::from_micros(random.below(200_000) as u64)).await;
+        for id in &ids {
+            self.ledger.note(*id, |_| {});
+        }
+        let stream = match self.ring.connect(&self.address).await {
+            Ok(stream) => stream,
+            // Refused, not answered, or no descriptor: nothing was sent.
+            Err(_errno) => return,
+        };
+        let ours = stream.addresses().ok().map(|(_, ours)| ours);
+        let manner = Manner {
+            ahead: random.pick(&[1, 1, 2, 5]),
+            rest: random.pick(&[[0, 0], [0, 0], [0, 500], [0, 30_000]]),
+            half_close: random.happens(Chance(2_000)),
+            abort_after: random.happens(Chance(1_000)).then(|| random.below(3_000)),
+        };
+        let impatient = random.happens(Chance(1_000)).then(|| Duration::from_micros(random.pick(&[1, 1_000, 100_000])));
+        let mut wire = Wire::new(stream, &self.ring, impatient.unwrap_or(Duration::from_secs(5_000)));
+        wire.slowness = random.pick(&[0, 0, 0, 300, 5_000]);
+        let progress = Rc::new(Progress::default());
+        let plans: Rc<Vec<Plan>> = Rc::new(ids.iter().map(|id| Plan::new(self.seed, *id, self.mood)).collect());
+        let writer = (self.clone(), Rc::clone(&wire.stream), Rc::clone(&progress), Rc::clone(&plans), random.fork());
+        self.ring.spawn(async move {
+            let (client, stream, progress, plans, mut random) = writer;
+            client.write(&stream, &progress, &plans, &manner, &mut random).await;
+            progress.written.set(true);
+        });
+        let ended = self.read(&mut wire, &progress, &plans).await;
+        progress.over.set(true);
+        if impatient.is_some() && ended == Some(Ended::Silent) {
+            progress.aborted.set(true);
+        }
+        let broken = ours.is_none_or(|ours| self.world.was_broken(&ours));
+        for plan in plans.iter() {
+            self.ledger.note(plan.id, |entry| {
+                entry.broken |= broken;
+                entry.aborted |= progress.aborted.get();
+            });
+        }
+        while !progress.written.get() {
+            self.ring.sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    async fn write(&self, stream: &Stream, progress: &Progress, plans: &[Plan], manner: &Manner, random: &mut Random) {
+        let mut left = manner.abort_after.unwrap_or(usize::MAX);
+        for (at, plan) in plans.iter().enumerate() {
+            while at >= progress.answered.get() + manner.ahead && !progress.over.get() {
+                self.ring.sleep(Duration::from_micros(200)).await;
+            }
+            if progress.over.get() {
+                return;
+            }
+            self.ledger.note(plan.id, |entry| entry.begun = true);
+            let head = head(plan);
+            let body = framed(&plan.request_bytes(), plan.request, random);
+            if plan.expects_continue {
+                progress.continued.set(false);
+                if write_some(stream, &head, &mut left, manner, random).await.is_err() {
+                    return;
+                }
+                self.await_continue(progress, at).await;
+                if write_some(stream, &body, &mut left, manner, random).await.is_err() {
+                    return;
+                }
+            } else if write_some(stream, &[head, body].concat(), &mut left, manner, random).await.is_err() {
+                return;
+            }
+            if left == 0 {
+                progress.aborted.set(true);
+                // The reader hears of it by the connection's end, which it causes itself below.
+                stream.finish();
+                return;
+            }
+            self.ledger.note(plan.id, |entry| entry.sent = true);
+        }
+        if manner.half_close {
+            stream.finish();
+        }
+    }
+
+    /// RFC 9110 §10.1.1: does not wait for ever.
+    async fn await_continue(&self, progress: &Progress, at: usize) {
+        for _ in 0..1_000 {
+            if progress.continued.get() || progress.over.get() || progress.answered.get() > at {
+                return;
+            }
+            self.ring.sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Reads all responses; how the connection ended if it did before the last of them.
+    async fn read(&self, wire: &mut Wire, progress: &Progress, plans: &[Plan]) -> Option<Ended> {
+        let mut early = None;
+        for (at, plan) in plans.iter().enumerate() {
+            let (answer, last) = self.response(wire, progress, plan).await;
+            let orphaned = |plan: &Plan| self.ledger.note(plan.id, |entry| entry.orphaned = true);
+            let whole = matches!(answer, Answer::Whole(..));
+            if let Answer::Cut(_, _, ended) | Answer::None(ended) = &answer {
+                early = Some(*ended);
+            }
+            self.ledger.note(plan.id, |entry| entry.answer = Some(answer));
+            progress.answered.set(at + 1);
+            if last || !whole {
+                plans[at + 1..].iter().for_each(orphaned);
+                break;
+            }
+        }
+        if !wire.is_drained() {
+            self.ledger.wrong(format!("more than the responses came for {:?}", plans.iter().map(|plan| plan.id).collect::<Vec<_>>()));
+        }
+        early
+    }
+
+    /// One final response, and whether it is the connection's last.
+    async fn response(&self, wire: &mut Wire, progress: &Progress, plan: &Plan) -> (Answer, bool) {
+        let head = loop {
+            match wire.head().await {
+                Err(ended) => return (Answer::None(ended), true),
+                Ok(head) if head.word(1) == "100" => progress.continued.set(true),
+                Ok(head) if head.word(1).starts_with('1') => {}
+                Ok(head) => break head,
+            }
+        };
+        let framing = framing(&head, plan);
+        let mut body = Vec::new();
+        let Some(framing) = framing else { return (Answer::Cut(head, body, Ended::Malformed), true) };
+        let last = matches!(framing, Body::Close(_)) || head.field("connection").is_some_and(|value| value.contains("close"));
+        match wire.body(framing, &mut body).await {
+            Ok(()) => (Answer::Whole(head, body), last),
+            Err(ended) => (Answer::Cut(head, body, ended), true),
+        }
+    }
+}
+
+/// RFC 9112 §6.3.
+fn framing(head: &Head, plan: &Plan) -> Option<Body> {
+    if plan.method == "HEAD" || matches!(head.word(1), "204" | "304") {
+        return Some(Body::None);
+    }
+    head.framing()
+}
+
+fn head(plan: &Plan) -> Vec<u8> {
+    let expect = if plan.expects_continue { "expect: 100-continue\r\n" } else { "" };
+    let (method, id) = (plan.method, plan.id);
+    format!("{method} /r/{id} HTTP/1.1\r\nhost: shop.example.com\r\nx-plan: {id}\r\n{expect}{}\r\n", announced(plan.request)).into_bytes()
+}
+
+/// Writes as many of the bytes as may still be sent; an error is the connection's end.
+async fn write_some(stream: &Stream, bytes: &[u8], left: &mut usize, manner: &Manner, random: &mut Random) -> Result<(), io::Errno> {
+    let bytes = &bytes[..bytes.len().min(*left)];
+    *left -= bytes.len();
+    write_slowly(stream, bytes, random, &manner.rest).await
+}
+
+/// The connections of a run: each carries some of the requests.
+pub fn scripts(count: u64, random: &mut Random) -> Vec<Vec<u64>> {
+    let (mut scripts, mut next) = (Vec::new(), 0);
+    while next < count {
+        let last = count.min(next + 1 + random.below(6) as u64);
+        scripts.push((next..last).collect());
+        next = last;
+    }
+    scripts
+}
+
+/// How many of the spawned connections have ended.
+#[derive(Clone, Default)]
+pub struct Finished(Rc<RefCell<usize>>);
+
+impl Finished {
+    /// One more.
+    pub fn add(&self) {
+        *self.0.borrow_mut() += 1;
+    }
+
+    /// So far.
+    pub fn count(&self) -> usize {
+        *self.0.borrow()
+    }
+}
