@@ -14,35 +14,44 @@ pub(super) fn arguments(site: &Site) -> Vec<String> {
 }
 
 fn config(site: &Site) -> String {
-    let mut out = String::from("version: 1\nlisteners:\n");
+    let mut out = String::from("version: 1\ndefaults: { timeouts: { idle: 1h } }\nlisteners:\n");
     listener(&mut out, "web", site.http, site);
     if site.has_extra() {
         listener(&mut out, "extra", site.extra, site);
     }
     let endpoints: Vec<String> = site.endpoints().iter().map(|endpoint| format!("\"{endpoint}\"")).collect();
-    let admin = site.text_path("admin.sock");
     write!(
         out,
-        "  raw: {{ bind: [\"{}\"], tcp: {{ to: origin }} }}\n\
-         clusters:\n  origin: {{ endpoints: [{}] }}\n\
-         admin: {{ bind: \"unix:{admin}\" }}\n",
-        site.tcp,
-        endpoints.join(", "),
+        "  raw: {{ bind: [\"{tcp}\"], tcp: {{ to: origin }} }}
+clusters:
+  origin: {{ endpoints: [{endpoints}] }}
+admin: {{ bind: \"unix:{admin}\" }}
+",
+        tcp = site.tcp,
+        endpoints = endpoints.join(", "),
+        admin = site.text_path("admin.sock"),
     )
     .expect("a String takes all");
     out
 }
 
 fn listener(out: &mut String, name: &str, bind: SocketAddr, site: &Site) {
-    let (limits, header) = if site.version == 0 {
-        (String::new(), String::new())
-    } else {
-        let limits = format!("      limits: {{ header_bytes: {}KiB }}\n", site.header_kilobytes());
-        (limits, format!("              response: {{ headers: {{ set: {{ x-version: \"{}\" }} }} }}\n", site.version))
+    let header = match site.version {
+        0 => String::new(),
+        version => format!("              response: {{ headers: {{ set: {{ x-version: \"{version}\" }} }} }}\n"),
     };
     write!(
         out,
-        "  {name}:\n    bind: [\"{bind}\"]\n    http:\n{limits}      sites:\n        - hosts: [\"*\"]\n          routes:\n            - to: origin\n{header}"
+        "  {name}:
+    bind: [\"{bind}\"]
+    limits: {{ header_bytes: {kilobytes}KiB }}
+    http:
+      sites:
+        - hosts: [\"*\"]
+          routes:
+            - to: origin
+{header}",
+        kilobytes = site.header_kilobytes(),
     )
     .expect("a String takes all");
 }
