@@ -120,3 +120,37 @@ impl<K: Scalar, V: Value> Value for Map<K, V> {
         Some(Shown::Map(entries.collect()))
     }
 }
+
+/// A value that need not be read when it is known to be as it was; see [`Reader::lazy`].
+#[derive(Clone, Debug)]
+pub(crate) struct Lazy<T> {
+    pub(crate) at: At,
+    value: Option<T>,
+}
+
+impl<T: Value> Lazy<T> {
+    /// The value, if it was read already.
+    pub(crate) fn get_mut(&mut self) -> Option<&mut T> {
+        self.value.as_mut()
+    }
+
+    /// The value, read now if it was not before; `None` when it was refused.
+    pub(crate) fn take(&mut self, reader: &mut Reader<'_>) -> Option<T> {
+        self.value.take().or_else(|| reader.read_at(self.at))
+    }
+}
+
+impl<T: Value> Value for Lazy<T> {
+    fn read(reader: &mut Reader<'_>, place: Place<'_>) -> Option<Self> {
+        let value = if reader.is_lazy() { None } else { Some(T::read(reader, place)?) };
+        Some(Self { at: reader.at(place), value })
+    }
+
+    fn shape() -> Shape {
+        T::shape()
+    }
+
+    fn show(&self) -> Option<Shown> {
+        self.value.as_ref().and_then(T::show)
+    }
+}

@@ -8,7 +8,7 @@ use core::time::Duration;
 use model::Address;
 use route::{HostPattern, PathPattern};
 
-use crate::containers::{Located, Map};
+use crate::containers::{Lazy, Located, Map};
 use crate::record::record;
 use crate::scalars::{
     Accept, AdminSocket, Bind, CountLimit, HeaderName, HeaderValue, IncludePattern, Method, Number, Size, SizeLimit, TimeLimit, Trusted,
@@ -37,7 +37,7 @@ record! {
         /// Where connections come in, by name.
         listeners: Map<Name, Listener> = Map::default(),
         /// Where they go, by name.
-        clusters: Map<Name, Cluster> = Map::default(),
+        clusters: Map<Name, Lazy<Cluster>> = Map::default(),
         /// The admin API.
         admin: Admin = Admin::default(),
         /// One line per request. Absent: none is written.
@@ -60,7 +60,7 @@ record! {
         /// Where connections come in, by name.
         listeners: Map<Name, Listener> = Map::default(),
         /// Where they go, by name.
-        clusters: Map<Name, Cluster> = Map::default(),
+        clusters: Map<Name, Lazy<Cluster>> = Map::default(),
     }
 }
 
@@ -164,7 +164,7 @@ record! {
         /// Hosts, "*.shop.example.com" for all below a name, "*" for all that no other site has.
         hosts: Located<Vec<Located<HostPattern>>>,
         /// The routes; the first that matches wins, and no match is a 404.
-        routes: Vec<Located<Route>>,
+        routes: Vec<Lazy<Route>>,
     }
 }
 

@@ -7,10 +7,10 @@
 extern crate alloc;
 
 mod compile;
-mod compile_http;
 mod containers;
 mod document;
 mod load;
+mod origin;
 mod plain;
 mod read;
 mod record;

@@ -19,7 +19,7 @@ const FILES_MAX: usize = 10_000;
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// The main file first, then the included ones in the order they were named.
-    pub(crate) documents: Vec<Document>,
+    pub(crate) documents: Arc<[Document]>,
     pub(crate) environment: BTreeMap<String, String>,
     watched: Vec<PathBuf>,
     hash: [u8; 32],
@@ -29,6 +29,8 @@ pub struct Loaded {
 #[derive(Clone, Debug)]
 pub(crate) struct Document {
     pub(crate) file: Arc<Path>,
+    /// The folder of the file.
+    pub(crate) directory: Box<Path>,
     pub(crate) tree: Tree,
 }
 
@@ -45,7 +47,7 @@ impl Loaded {
 
     /// The files' texts, the main file first.
     pub fn texts(&self) -> impl Iterator<Item = (&Path, &str)> {
-        self.documents.iter().map(|document| (&*document.file, document.tree.source()))
+        self.documents.iter().map(|document| (&*document.file, &**document.tree.source()))
     }
 }
 
@@ -53,16 +55,16 @@ impl Loaded {
 pub fn load(path: &Path) -> Result<Loaded, Vec<Rejection>> {
     let file: Arc<Path> = path.into();
     let text = read_file(&file).map_err(|rejection| vec![rejection])?;
-    load_text(path, &text)
+    load_text(path, text)
 }
 
 /// Reads a text as if it stood in the file at `path`, and what it includes.
-pub fn load_text(path: &Path, text: &str) -> Result<Loaded, Vec<Rejection>> {
+pub fn load_text(path: &Path, text: impl Into<Arc<str>>) -> Result<Loaded, Vec<Rejection>> {
     let mut loading = Loading { documents: Vec::new(), watched: vec![path.to_owned()], rejections: Vec::new() };
-    loading.take(&path.into(), text);
+    loading.take(&path.into(), &text.into());
     for file in loading.included() {
         match read_file(&file) {
-            Ok(text) => loading.take(&file, &text),
+            Ok(text) => loading.take(&file, &text.into()),
             Err(rejection) => loading.rejections.push(rejection),
         }
     }
@@ -76,9 +78,12 @@ struct Loading {
 }
 
 impl Loading {
-    fn take(&mut self, file: &Arc<Path>, text: &str) {
+    fn take(&mut self, file: &Arc<Path>, text: &Arc<str>) {
         match yaml::parse(text) {
-            Ok(tree) => self.documents.push(Document { file: file.clone(), tree }),
+            Ok(tree) => {
+                let directory = file.parent().unwrap_or(Path::new("")).into();
+                self.documents.push(Document { file: file.clone(), directory, tree });
+            }
             Err(flaws) => self.rejections.extend(flaws.into_iter().map(|flaw| rejection_of(file, text, flaw))),
         }
     }
@@ -96,7 +101,7 @@ impl Loading {
         // What is wrong with the patterns themselves is told when the whole document is read.
         let patterns = Vec::<Located<IncludePattern>>::read(&mut reader, place).unwrap_or_default();
         let mut reader = Reader::new(&self.documents, &nothing);
-        let directory = main.file.parent().unwrap_or(Path::new("")).to_owned();
+        let directory = main.directory.clone();
         let mut seen: BTreeSet<PathBuf> = BTreeSet::from([main.file.to_path_buf()]);
         let mut files = Vec::new();
         for pattern in patterns {
@@ -128,7 +133,7 @@ impl Loading {
         }
         self.watched.sort();
         self.watched.dedup();
-        Ok(Loaded { documents: self.documents, environment, watched: self.watched, hash: *hash.finalize().as_bytes() })
+        Ok(Loaded { documents: self.documents.into(), environment, watched: self.watched, hash: *hash.finalize().as_bytes() })
     }
 }
 

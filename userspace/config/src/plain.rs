@@ -6,10 +6,12 @@
 //! then reads the whole document and has the last word. It must never read something else than that parser would:
 //! a property test holds the two against one another.
 
+use alloc::sync::Arc;
+
 use crate::tree::{Builder, DEPTH_MAX, Kind, Slice, Tree};
 
 /// The tree, if the document is plain throughout.
-pub(crate) fn parse(source: &str) -> Option<Tree> {
+pub(crate) fn parse(source: &Arc<str>) -> Option<Tree> {
     let bytes = source.as_bytes();
     let is_odd = |byte: &u8| (*byte < b' ' && *byte != b'\n') || *byte == 0x7f;
     if source.starts_with('\u{feff}') || bytes.iter().any(is_odd) {

@@ -44,17 +44,47 @@ pub(crate) struct At {
     node: u32,
 }
 
+impl At {
+    /// Whether both stand in the same document.
+    pub(crate) fn is_in_document_of(self, other: Self) -> bool {
+        self.document == other.document
+    }
+
+    /// The place among these documents, which it has to come from.
+    pub(crate) fn place(self, documents: &[Document]) -> Place<'_> {
+        documents[self.document as usize].tree.place(self.node)
+    }
+}
+
 /// Reads documents and keeps what is wrong with them.
 pub(crate) struct Reader<'a> {
     documents: &'a [Document],
     environment: &'a BTreeMap<String, String>,
+    /// Whether what can wait is left unread until it is asked for.
+    is_lazy: bool,
     document: u32,
     rejections: Vec<Rejection>,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(documents: &'a [Document], environment: &'a BTreeMap<String, String>) -> Self {
-        Self { documents, environment, document: 0, rejections: Vec::new() }
+        Self { documents, environment, is_lazy: false, document: 0, rejections: Vec::new() }
+    }
+
+    /// Leaves what can wait unread until it is asked for.
+    pub(crate) fn lazy(self) -> Self {
+        Self { is_lazy: true, ..self }
+    }
+
+    /// Whether what can wait is to be left unread.
+    pub(crate) fn is_lazy(&self) -> bool {
+        self.is_lazy
+    }
+
+    /// Reads what stands at a place of any document.
+    pub(crate) fn read_at<T: Value>(&mut self, at: At) -> Option<T> {
+        self.document = at.document;
+        T::read(self, self.place(at))
     }
 
     /// Reads the whole of one document.
@@ -101,7 +131,7 @@ impl<'a> Reader<'a> {
     }
 
     fn place(&self, at: At) -> Place<'a> {
-        self.documents[at.document as usize].tree.place(at.node)
+        at.place(self.documents)
     }
 
     fn note(&mut self, at: At, offset: usize, field: String, message: String) {
@@ -115,7 +145,7 @@ impl<'a> Reader<'a> {
         let expected = match place.kind() {
             Kind::Plain | Kind::Quoted if !place.is_null() => {
                 let text = place.text();
-                return if text.contains("${") { self.expand(place, text).map(Cow::Owned) } else { Some(Cow::Borrowed(text)) };
+                return if text.contains('$') { self.expand(place, text).map(Cow::Owned) } else { Some(Cow::Borrowed(text)) };
             }
             Kind::Plain | Kind::Quoted => "a value is missing here; leave the key out to get the default",
             Kind::Map => "a single value is expected here, not a map",
@@ -161,8 +191,8 @@ impl<'a> Reader<'a> {
 
     /// Reads a type from a text that stands (as key or value) at `place`.
     pub(crate) fn parse<T: Scalar>(&mut self, place: Place<'_>, text: &str) -> Option<T> {
-        let directory = self.documents[self.document as usize].file.parent().unwrap_or(Path::new(""));
-        match T::parse(text, &Context { directory }) {
+        let documents = self.documents;
+        match T::parse(text, &Context { directory: &documents[self.document as usize].directory }) {
             Ok(value) => Some(value),
             Err(message) => {
                 self.reject(self.at(place), message);

@@ -1,9 +1,10 @@
 //! All documents as one, every inherited value filled in: what is compiled, and what `config --effective` prints.
 
-use crate::containers::Map;
-use crate::document::{Included, Listener, Root, Timeouts};
+use crate::containers::{Lazy, Map};
+use crate::document::{Cluster, Included, Listener, Root, Route, Timeouts};
 use crate::load::Loaded;
 use crate::read::Reader;
+use crate::scalars::TimeLimit;
 use crate::snapshot::Name;
 
 /// Reads every document and fills in what is inherited. `None` only when the main file could not be read at all.
@@ -16,8 +17,10 @@ pub(crate) fn resolve(loaded: &Loaded, reader: &mut Reader<'_>) -> Option<Root> 
         append(&mut root.clusters, file.clusters);
     }
     root.include.clear();
-    refuse_twice(&mut root.listeners, "listener", reader);
-    refuse_twice(&mut root.clusters, "cluster", reader);
+    if loaded.documents.len() > 1 {
+        refuse_twice(&mut root.listeners, "listener", reader);
+        refuse_twice(&mut root.clusters, "cluster", reader);
+    }
     inherit(&mut root);
     Some(root)
 }
@@ -29,7 +32,7 @@ fn append<V>(map: &mut Map<Name, V>, mut more: Map<Name, V>) {
 
 /// Every name stands in one file only (inside one file the tree has seen to it).
 fn refuse_twice<V>(map: &mut Map<Name, V>, what: &str, reader: &mut Reader<'_>) {
-    let mut seen = std::collections::HashMap::with_capacity(map.entries.len());
+    let mut seen = hashbrown::HashMap::with_capacity(map.entries.len());
     map.entries.retain(|entry| match seen.insert(entry.key.clone(), entry.at) {
         None => true,
         Some(first) => {
@@ -46,10 +49,21 @@ fn inherit(root: &mut Root) {
         inherit_listener(&mut listener.value, defaults);
     }
     for cluster in &mut root.clusters.entries {
-        let timeouts = &mut cluster.value.timeouts;
-        timeouts.connect.get_or_insert(defaults.connect);
-        timeouts.idle.get_or_insert(defaults.idle);
+        if let Some(cluster) = cluster.value.get_mut() {
+            inherit_cluster(cluster, defaults);
+        }
     }
+}
+
+/// Fills in what a cluster inherits.
+pub(crate) fn inherit_cluster(cluster: &mut Cluster, defaults: &Timeouts) {
+    cluster.timeouts.connect.get_or_insert(defaults.connect);
+    cluster.timeouts.idle.get_or_insert(defaults.idle);
+}
+
+/// Fills in what a route inherits from its listener.
+pub(crate) fn inherit_route(route: &mut Route, request: TimeLimit) {
+    route.timeouts.request.get_or_insert(request);
 }
 
 fn inherit_listener(listener: &mut Listener, defaults: &Timeouts) {
@@ -58,8 +72,9 @@ fn inherit_listener(listener: &mut Listener, defaults: &Timeouts) {
     let request = *timeouts.request.get_or_insert(defaults.request);
     timeouts.idle.get_or_insert(defaults.idle);
     timeouts.drain.get_or_insert(defaults.drain);
-    let routes = listener.http.iter_mut().flat_map(|http| &mut http.sites).flat_map(|site| &mut site.routes);
-    for route in routes {
-        route.timeouts.request.get_or_insert(request);
+    for site in listener.http.iter_mut().flat_map(|http| &mut http.sites) {
+        for route in site.routes.iter_mut().filter_map(Lazy::get_mut) {
+            inherit_route(route, request);
+        }
     }
 }

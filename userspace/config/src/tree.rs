@@ -3,8 +3,10 @@
 //! Scalars stay text; what type a text has is the reader's question, so that `off`, `0644` and `1e3` mean what the field
 //! says and not what a YAML library thinks. Texts are slices of the source wherever possible.
 
+use alloc::sync::Arc;
 use core::ops::Range;
-use std::collections::HashSet;
+
+use hashbrown::HashSet;
 
 /// Nodes of one document, aliases expanded.
 pub(crate) const NODES_MAX: usize = 4_000_000;
@@ -61,7 +63,7 @@ struct Node {
 /// One document.
 #[derive(Clone, Debug)]
 pub(crate) struct Tree {
-    source: Box<str>,
+    source: Arc<str>,
     extra: String,
     nodes: Vec<Node>,
 }
@@ -85,7 +87,7 @@ impl Tree {
     }
 
     /// The text it was read from.
-    pub(crate) fn source(&self) -> &str {
+    pub(crate) fn source(&self) -> &Arc<str> {
         &self.source
     }
 
@@ -149,6 +151,19 @@ impl<'a> Place<'a> {
         self.data().key_at as usize
     }
 
+    /// Whether the other says just the same, wherever and however it is written.
+    pub(crate) fn is_same_as(self, other: Place<'_>) -> bool {
+        let nodes = |place: Place<'a>| &place.tree.nodes[place.node as usize..place.data().end as usize];
+        let (ours, theirs) = (nodes(self), &other.tree.nodes[other.node as usize..other.data().end as usize]);
+        ours.len() == theirs.len()
+            && ours.iter().zip(theirs).all(|(our, their)| {
+                our.kind == their.kind
+                    && our.end.wrapping_sub(self.node) == their.end.wrapping_sub(other.node)
+                    && self.tree.text(our.value) == other.tree.text(their.value)
+                    && self.tree.text(our.key) == other.tree.text(their.key)
+            })
+    }
+
     /// The way to it from the root: `listeners.web.bind[0]`.
     pub(crate) fn path(self) -> String {
         let mut steps = Vec::new();
@@ -197,9 +212,9 @@ struct Open {
 
 impl Builder {
     /// For a document of at most `DOCUMENT_BYTES_MAX` bytes.
-    pub(crate) fn new(source: &str) -> Self {
+    pub(crate) fn new(source: &Arc<str>) -> Self {
         let nodes = Vec::with_capacity(source.len() / 16);
-        let tree = Tree { source: source.into(), extra: String::new(), nodes };
+        let tree = Tree { source: source.clone(), extra: String::new(), nodes };
         Self { tree, open: Vec::new(), alias_nodes: 0, flaws: Vec::new() }
     }
 

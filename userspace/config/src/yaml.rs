@@ -1,6 +1,8 @@
 //! YAML (and JSON, which is YAML) to a tree: plain documents directly, all others by way of `saphyr-parser`.
 
-use std::collections::HashMap;
+use alloc::sync::Arc;
+
+use hashbrown::HashMap;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
 
@@ -8,7 +10,7 @@ use crate::plain;
 use crate::tree::{Builder, DOCUMENT_BYTES_MAX, Flaw, Kind, Tree};
 
 /// Reads one document, or says everything that is wrong with its form.
-pub(crate) fn parse(source: &str) -> Result<Tree, Vec<Flaw>> {
+pub(crate) fn parse(source: &Arc<str>) -> Result<Tree, Vec<Flaw>> {
     if source.len() > DOCUMENT_BYTES_MAX {
         let message = format!("the document has more than {DOCUMENT_BYTES_MAX} bytes");
         return Err(vec![Flaw { offset: 0, field: String::new(), message }]);
@@ -17,7 +19,7 @@ pub(crate) fn parse(source: &str) -> Result<Tree, Vec<Flaw>> {
 }
 
 /// Reads any YAML.
-fn parse_general(source: &str) -> Result<Tree, Vec<Flaw>> {
+fn parse_general(source: &Arc<str>) -> Result<Tree, Vec<Flaw>> {
     let mut reading = Reading { builder: Builder::new(source), offsets: Offsets::of(source), anchors: HashMap::new(), documents: 0 };
     for next in Parser::new_from_str(source) {
         match next {
@@ -138,10 +140,10 @@ mod tests {
 
     /// Whatever the quick reader accepts, the general one reads the same.
     fn check(source: &str) -> Result<bool, TestCaseError> {
-        let Some(quick) = plain::parse(source) else {
+        let Some(quick) = plain::parse(&source.into()) else {
             return Ok(false);
         };
-        match parse_general(source) {
+        match parse_general(&source.into()) {
             Ok(general) => prop_assert_eq!(quick.dump(), general.dump(), "{}", source),
             Err(flaws) => prop_assert!(false, "{}\nread quickly, but {:?}", source, flaws),
         }
@@ -281,7 +283,7 @@ mod tests {
             "a: 1\na: 2\n",
             "---\na: 1\n",
         ] {
-            assert!(plain::parse(source).is_none(), "{source:?}");
+            assert!(plain::parse(&source.into()).is_none(), "{source:?}");
         }
     }
 }

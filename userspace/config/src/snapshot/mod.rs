@@ -11,7 +11,10 @@ mod process;
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
-use std::collections::HashMap;
+
+use hashbrown::HashMap;
+
+use crate::origin::Origin;
 
 pub use cluster::{Cluster, ClusterLimits, ClusterSlot, ClusterTimeouts, Endpoint, Policy, ProxyProtocol};
 pub use http::{Action, HeaderEdits, HeaderField, HttpListener, Reply, Retry, Route, Target, Targets};
@@ -37,6 +40,7 @@ pub struct Snapshot {
     /// What is decided once, when the process starts.
     pub process: Arc<Process>,
     pub(crate) clusters: ClusterTable,
+    pub(crate) origin: Origin,
 }
 
 impl Snapshot {
