@@ -88,16 +88,16 @@ impl Client {
 
     /// Has the process finish what is under way and end.
     pub fn drain(&self) -> Result<String, ClientError> {
-        text(self.ask("POST", "/drain", b"")?)
+        text(&self.ask("POST", "/drain", b"")?)
     }
 
     /// Has the process read its configuration again.
     pub fn reload(&self) -> Result<String, ClientError> {
-        text(self.ask("POST", "/reload", b"")?)
+        text(&self.ask("POST", "/reload", b"")?)
     }
 
     fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        let text = text(self.ask("GET", path, b"")?)?;
+        let text = text(&self.ask("GET", path, b"")?)?;
         serde_json::from_str(&text).map_err(|error| ClientError::Malformed(error.to_string()))
     }
 
@@ -163,7 +163,7 @@ fn parse(bytes: &[u8]) -> Result<Answer, ClientError> {
     Ok(Answer { status, body })
 }
 
-fn text(answer: Answer) -> Result<String, ClientError> {
+fn text(answer: &Answer) -> Result<String, ClientError> {
     let text = String::from_utf8_lossy(&answer.body).into_owned();
     if (200..300).contains(&answer.status) {
         Ok(text)

@@ -56,6 +56,8 @@ pub(crate) struct Configuration {
     pub(crate) path: PathBuf,
     pub(crate) engine: Box<dyn Engine>,
     pub(crate) status: Arc<Status>,
+    /// What was in force before and a worker may still hold: kept so that it is freed here, not in the middle of traffic.
+    pub(crate) retired: Vec<Arc<Snapshot>>,
 }
 
 /// What came of a candidate.
@@ -80,8 +82,14 @@ impl Configuration {
             return Ok(Outcome::Unchanged);
         }
         self.engine.apply(&candidate.snapshot).map_err(|reason| vec![reason])?;
+        self.retired.push(Arc::clone(&self.status.live().snapshot));
         self.status.applied(Arc::clone(&candidate.snapshot), Arc::clone(&candidate.files));
         Ok(Outcome::Applied { generation: candidate.snapshot.generation })
+    }
+
+    /// Frees what nobody holds any more.
+    pub(crate) fn sweep(&mut self) {
+        self.retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
     }
 
     /// Notes why a candidate is not in force.
@@ -103,7 +111,7 @@ impl Configuration {
     pub(crate) fn replace(&self, bytes: &[u8]) -> io::Result<()> {
         // A symlink stays one: what it points to is replaced.
         let path = fs::canonicalize(&self.path)?;
-        let folder = path.parent().unwrap_or(Path::new("/"));
+        let folder = path.parent().unwrap_or_else(|| Path::new("/"));
         let mut name = OsString::from(".");
         name.push(path.file_name().unwrap_or_default());
         name.push(".new");

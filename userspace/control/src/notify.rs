@@ -1,4 +1,4 @@
-//! Telling systemd (sd_notify): when traffic is welcome, when a reload runs, when it ends, and that all workers turn.
+//! Telling systemd (`sd_notify`): when traffic is welcome, when a reload runs, when it ends, and that all workers turn.
 //!
 //! Without systemd the workers are watched all the same, and told of in log and counters.
 
@@ -192,7 +192,9 @@ mod tests {
         assert!(text.contains("sluice_watchdog_missed_total{worker=\"0\"} 1\n"), "{text}");
         assert!(text.contains("sluice_watchdog_missed_total{worker=\"1\"} 2\n"), "{text}");
         let mut unasked = Watchdog::new(None, hearts.clone(), &hub.page());
-        hearts.iter().for_each(|heart| heart.store(100, Relaxed));
+        for heart in &hearts {
+            heart.store(100, Relaxed);
+        }
         unasked.look(&notifier);
         assert_eq!(heard(&ear), None, "nobody asked to be fed");
     }

@@ -30,6 +30,8 @@ use crate::{
 const NICENESS: i32 = 5;
 /// Orders that wait.
 const ORDERS_MAX: usize = 8;
+/// How often configurations that are no longer used are freed.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(2);
 /// How often a drain is looked at.
 const DRAIN_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -112,7 +114,7 @@ pub fn run(options: Options, handles: Handles) -> Result<Ending, Error> {
 
 async fn control(options: Options, handles: Handles) -> Result<Ending, Error> {
     let mut signals = Signals::new()?;
-    let (mut conductor, orders) = Conductor::start(options, handles)?;
+    let (mut conductor, orders) = Conductor::start(&options, handles)?;
     conductor.office.status.enter(Phase::Ready);
     conductor.counters.ready.set(1);
     conductor.notifier.ready();
@@ -158,7 +160,7 @@ impl Counters {
 
 impl Conductor {
     /// Sets everything going that runs beside the loop: desks, log, watchdog, admin API.
-    fn start(options: Options, handles: Handles) -> Result<(Self, mpsc::Receiver<Order>), Error> {
+    fn start(options: &Options, handles: Handles) -> Result<(Self, mpsc::Receiver<Order>), Error> {
         let page = handles.hub.page();
         let (orders, inbox) = mpsc::channel(ORDERS_MAX);
         let (log, log_orders) = mpsc::channel(ORDERS_MAX);
@@ -171,7 +173,7 @@ impl Conductor {
         let watched_by = Rc::clone(&notifier);
         tokio_uring::spawn(async move { watchdog.watch(&watched_by).await });
         let path = std::path::absolute(&options.config)?;
-        let configuration = Configuration { path, engine: handles.engine, status: Arc::clone(&status) };
+        let configuration = Configuration { path, engine: handles.engine, status: Arc::clone(&status), retired: Vec::new() };
         let lines = Lines { stats: Desk::open("stats", handles.reader)?, orders, log };
         let office = Rc::new(Office::new(status, lines, options.is_config_api, &page));
         let counters = Counters::new(&page, &options.version);
@@ -216,6 +218,9 @@ impl Conductor {
                     self.notifier.ready();
                 }
                 _ = signals.reopen.recv() => drop(self.office.log.send(log::Order::Reopen).await),
+                () = time::sleep(SWEEP_INTERVAL), if !is_draining => {
+                    drop(self.configuration.ask(Configuration::sweep).await);
+                }
                 () = time::sleep(DRAIN_INTERVAL), if is_draining => {
                     // A configuration desk that is gone has nothing left to drain.
                     if self.configuration.ask(|configuration| configuration.engine.is_drained()).await.unwrap_or(true) {
@@ -321,7 +326,9 @@ impl Conductor {
     async fn refuse(&self, reasons: Vec<String>) -> Result<Outcome, Vec<String>> {
         self.counters.rejected.increment();
         tracing::error!("the configuration was refused; the one in force stays");
-        reasons.iter().for_each(|reason| tracing::error!("{reason}"));
+        for reason in &reasons {
+            tracing::error!("{reason}");
+        }
         let noted = reasons.clone();
         drop(self.configuration.ask(move |configuration| configuration.refuse(noted)).await);
         Err(reasons)

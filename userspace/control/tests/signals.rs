@@ -40,15 +40,15 @@ fn each_signal_does_what_it_says() {
     });
 
     // What could not be applied is tried again, though the file has not changed.
-    scene.told.is_refusing.store(true, SeqCst);
+    scene.told.refusing.store(true, SeqCst);
     fs::write(scene.path("sluice.yaml"), scene.text(&["10.0.0.8:80"])).unwrap();
     eventually("refused", || scene.socket().config().unwrap().refused.is_some());
-    scene.told.is_refusing.store(false, SeqCst);
+    scene.told.refusing.store(false, SeqCst);
     send(Signal::HUP);
     assert_eq!(scene.next_applied(), ["10.0.0.8:80"]);
 
     send(Signal::TERM);
-    eventually("draining", || scene.told.is_draining.load(SeqCst));
+    eventually("draining", || scene.told.draining.load(SeqCst));
     assert_eq!(scene.port().ask("GET", "/ready", b"").unwrap().status, 503);
     // The workers never finish; the second signal ends it.
     send(Signal::TERM);

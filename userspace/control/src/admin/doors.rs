@@ -36,7 +36,7 @@ const CONNECTIONS_MAX: usize = 64;
 /// How long a request's head may take, the wait for it on a kept connection included.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long a connection may last.
-const CONNECTION_TIME_MAX: Duration = Duration::from_secs(300);
+const CONNECTION_TIME_MAX: Duration = Duration::from_mins(5);
 /// How long accepting rests when it fails (no file descriptors).
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// Connections the kernel keeps until they are accepted.

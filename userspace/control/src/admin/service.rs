@@ -99,7 +99,7 @@ async fn respond(office: &Office, caller: Caller, request: Request<Incoming>) ->
         (&Method::GET | &Method::HEAD, "/ready") => ready(office.status.phase()),
         (&Method::GET | &Method::HEAD, "/metrics") => {
             let asked = office.stats.ask(|reader| reader.collect().prometheus()).await;
-            asked.map_or_else(unanswered, |body| respond_with(StatusCode::OK, stats::CONTENT_TYPE, body))
+            asked.map_or_else(|error| unanswered(&error), |body| respond_with(StatusCode::OK, stats::CONTENT_TYPE, body))
         }
         (&Method::GET | &Method::HEAD, "/stats") => made(office, |reader| View::from(&reader.collect())).await,
         (&Method::GET | &Method::HEAD, "/config") => {
@@ -119,7 +119,7 @@ async fn respond(office: &Office, caller: Caller, request: Request<Incoming>) ->
         (&Method::POST, "/reload") => reload(office).await,
         (&Method::POST, "/logs/reopen") => match office.log.send(log::Order::Reopen).await {
             Ok(()) => text(StatusCode::ACCEPTED, "reopening\n"),
-            Err(_closed) => unanswered(Unanswered),
+            Err(_closed) => unanswered(&Unanswered),
         },
         (_, "/" | "/ready" | "/metrics" | "/stats" | "/clusters" | "/listeners") => not_allowed("GET, HEAD"),
         (_, "/config") => not_allowed("GET, HEAD, PUT"),
@@ -173,20 +173,20 @@ async fn reload(office: &Office) -> Answer {
 /// Has a configuration applied and says what came of it.
 async fn offer(office: &Office, order: Order, replied: oneshot::Receiver<Result<Outcome, Vec<String>>>) -> Answer {
     if office.orders.send(order).await.is_err() {
-        return unanswered(Unanswered);
+        return unanswered(&Unanswered);
     }
     match replied.await {
         Ok(Ok(Outcome::Applied { generation })) => text(StatusCode::OK, format!("applied as generation {generation}\n")),
         Ok(Ok(Outcome::Unchanged)) => text(StatusCode::OK, "this configuration is in force already\n"),
         Ok(Err(reasons)) => text(StatusCode::UNPROCESSABLE_ENTITY, reasons.join("\n") + "\n"),
-        Err(_dropped) => unanswered(Unanswered),
+        Err(_dropped) => unanswered(&Unanswered),
     }
 }
 
 async fn order(office: &Office, order: Order, done: &'static str) -> Answer {
     match office.orders.send(order).await {
         Ok(()) => text(StatusCode::ACCEPTED, done),
-        Err(_closed) => unanswered(Unanswered),
+        Err(_closed) => unanswered(&Unanswered),
     }
 }
 
@@ -195,11 +195,11 @@ async fn made<V: Serialize>(office: &Office, make: impl FnOnce(&mut Reader) -> V
     match office.stats.ask(move |reader| serde_json::to_string(&make(reader))).await {
         Ok(Ok(body)) => respond_with(StatusCode::OK, JSON, body + "\n"),
         Ok(Err(error)) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
-        Err(error) => unanswered(error),
+        Err(error) => unanswered(&error),
     }
 }
 
-fn unanswered(error: Unanswered) -> Answer {
+fn unanswered(error: &Unanswered) -> Answer {
     text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n"))
 }
 

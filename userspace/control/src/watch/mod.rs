@@ -23,6 +23,9 @@ use way::Step;
 /// A folder on the way that was made (not moved) here is filled only afterwards: how long it is given.
 const SETTLE: Duration = Duration::from_millis(100);
 
+/// Bytes of events taken in at once.
+const EVENT_BYTES: usize = 4096;
+
 /// What the directories of all watched paths are watched for.
 const ON_THE_WAY: WatchMask = WatchMask::CREATE.union(WatchMask::MOVE).union(WatchMask::DELETE).union(WatchMask::ONLYDIR);
 /// What the directories of files are watched for besides: whether somebody writes, and when he is done.
@@ -39,6 +42,8 @@ pub(crate) struct Watcher {
     /// Files that were written to and not closed since.
     torn: HashSet<PathBuf>,
     noticed: Noticed,
+    /// Where the kernel puts its events.
+    events: Vec<u8>,
 }
 
 /// What matters in a directory.
@@ -78,6 +83,7 @@ impl Watcher {
             roles: HashMap::new(),
             torn: HashSet::new(),
             noticed: Noticed::default(),
+            events: vec![0; EVENT_BYTES],
         })
     }
 
@@ -91,16 +97,17 @@ impl Watcher {
     pub(crate) async fn changed(&mut self) -> io::Result<()> {
         loop {
             self.hear()?;
-            let noticed = mem::take(&mut self.noticed);
-            if noticed.moved {
+            if mem::take(&mut self.noticed.moved) {
                 self.walk();
             }
-            if noticed.changed {
+            if mem::take(&mut self.noticed.changed) {
                 return Ok(());
             }
-            if noticed.made {
+            if self.noticed.made {
+                // Forgotten only afterwards: this future may be dropped while it waits.
                 tokio::time::sleep(SETTLE).await;
                 self.hear()?;
+                self.noticed.made = false;
                 self.noticed.changed |= self.torn.is_empty();
                 continue;
             }
@@ -118,9 +125,8 @@ impl Watcher {
 
     /// Takes in all events that are there.
     fn hear(&mut self) -> io::Result<()> {
-        let mut buffer = [0; 4096];
         loop {
-            let events = match self.inotify.get_mut().read_events(&mut buffer) {
+            let events = match self.inotify.get_mut().read_events(&mut self.events) {
                 Ok(events) => events,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),

@@ -25,9 +25,12 @@ pub(crate) const LONG: Duration = Duration::from_secs(20);
 /// The workers' part.
 #[derive(Default)]
 pub(crate) struct Told {
-    pub(crate) is_refusing: AtomicBool,
-    pub(crate) is_draining: AtomicBool,
-    pub(crate) is_drained: AtomicBool,
+    pub(crate) refusing: AtomicBool,
+    pub(crate) draining: AtomicBool,
+    pub(crate) drained: AtomicBool,
+    /// Applying takes as long as this is set.
+    pub(crate) stuck: AtomicBool,
+    pub(crate) applying: AtomicBool,
 }
 
 struct Workers {
@@ -37,18 +40,20 @@ struct Workers {
 
 impl Engine for Workers {
     fn apply(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), String> {
-        if self.told.is_refusing.load(SeqCst) {
+        self.told.applying.store(true, SeqCst);
+        eventually("not stuck", || !self.told.stuck.load(SeqCst));
+        if self.told.refusing.load(SeqCst) {
             return Err("listeners.web.bind: address in use".to_owned());
         }
         self.applied.send(Arc::clone(snapshot)).map_err(|error| error.to_string())
     }
 
     fn drain(&mut self) {
-        self.told.is_draining.store(true, SeqCst);
+        self.told.draining.store(true, SeqCst);
     }
 
     fn is_drained(&mut self) -> bool {
-        self.told.is_draining.load(SeqCst) && self.told.is_drained.load(SeqCst)
+        self.told.draining.load(SeqCst) && self.told.drained.load(SeqCst)
     }
 }
 
@@ -119,7 +124,7 @@ impl Scene {
 
     /// Drains and waits for the end.
     pub(crate) fn end(self) -> Ending {
-        self.told.is_drained.store(true, SeqCst);
+        self.told.drained.store(true, SeqCst);
         self.socket().drain().unwrap();
         self.wait()
     }
