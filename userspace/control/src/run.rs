@@ -101,6 +101,15 @@ pub(crate) enum Order {
     Drain,
 }
 
+/// What the loop waits for.
+enum Event {
+    Changed(io::Result<()>),
+    Order(Order),
+    Signal(Meaning),
+    /// Nothing came for a while.
+    Pause,
+}
+
 /// Runs the control side on a niced thread of its own until the process may end: after SIGTERM, SIGINT or `POST /drain`.
 pub fn run(options: Options, handles: Handles) -> Result<Ending, Error> {
     let work = move || {
@@ -191,49 +200,43 @@ impl Conductor {
         Ok((conductor, inbox))
     }
 
-    /// Takes orders until the process may end.
+    /// Takes what comes, one after the other, until the process may end.
     async fn conduct(&mut self, mut orders: mpsc::Receiver<Order>, signals: &mut Signals) -> Ending {
         // The file may have changed since it was read: from here on nothing is missed.
-        drop(self.reload(true).await);
+        self.follow(Order::Reload(None)).await;
         loop {
             let is_draining = self.office.status.phase() == Phase::Draining;
-            tokio::select! {
-                changed = changed(&mut self.watcher) => self.notice(changed).await,
-                Some(order) = orders.recv() => self.follow(order).await,
-                _ = signals.terminate.recv() => {
-                    if is_draining {
-                        return Ending::Forced;
-                    }
-                    self.drain().await;
-                }
-                _ = signals.interrupt.recv() => {
-                    if is_draining {
-                        return Ending::Forced;
-                    }
-                    self.drain().await;
-                }
-                _ = signals.hangup.recv() => {
+            let event = tokio::select! {
+                changed = changed(&mut self.watcher) => Event::Changed(changed),
+                Some(order) = orders.recv() => Event::Order(order),
+                signal = signals.next() => Event::Signal(signal),
+                () = time::sleep(if is_draining { DRAIN_INTERVAL } else { SWEEP_INTERVAL }) => Event::Pause,
+            };
+            match event {
+                Event::Changed(changed) => self.notice(changed).await,
+                Event::Order(order) => self.follow(order).await,
+                Event::Signal(Meaning::Stop) if is_draining => return Ending::Forced,
+                Event::Signal(Meaning::Stop) => self.drain().await,
+                Event::Signal(Meaning::Reload) => {
                     self.notifier.reloading();
-                    drop(self.reload(true).await);
+                    self.follow(Order::Reload(None)).await;
                     self.notifier.ready();
                 }
-                _ = signals.reopen.recv() => drop(self.office.log.send(log::Order::Reopen).await),
-                () = time::sleep(SWEEP_INTERVAL), if !is_draining => {
-                    drop(self.configuration.ask(Configuration::sweep).await);
-                }
-                () = time::sleep(DRAIN_INTERVAL), if is_draining => {
+                Event::Signal(Meaning::Reopen) => drop(self.office.log.send(log::Order::Reopen).await),
+                Event::Pause if is_draining => {
                     // A configuration desk that is gone has nothing left to drain.
                     if self.configuration.ask(|configuration| configuration.engine.is_drained()).await.unwrap_or(true) {
                         return Ending::Drained;
                     }
                 }
+                Event::Pause => drop(self.configuration.ask(Configuration::sweep).await),
             }
         }
     }
 
     async fn notice(&mut self, changed: io::Result<()>) {
         match changed {
-            Ok(()) => drop(self.reload(false).await),
+            Ok(()) => drop(Box::pin(self.reload(false)).await),
             Err(error) => {
                 tracing::error!("changed files are no longer noticed, only SIGHUP is: {error}");
                 self.watcher = None;
@@ -244,10 +247,10 @@ impl Conductor {
     async fn follow(&mut self, order: Order) {
         match order {
             Order::Reload(reply) => {
-                let outcome = self.reload(true).await;
+                let outcome = Box::pin(self.reload(true)).await;
                 drop(reply.map(|reply| reply.send(outcome)));
             }
-            Order::Put(text, reply) => drop(reply.send(self.put(text).await)),
+            Order::Put(text, reply) => drop(reply.send(Box::pin(self.put(text)).await)),
             Order::Drain => self.drain().await,
         }
     }
@@ -369,7 +372,18 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
-    reopen: Signal,
+    user: Signal,
+}
+
+/// What a signal means.
+#[derive(Clone, Copy)]
+enum Meaning {
+    /// SIGTERM, SIGINT.
+    Stop,
+    /// SIGHUP.
+    Reload,
+    /// SIGUSR1.
+    Reopen,
 }
 
 impl Signals {
@@ -378,7 +392,16 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
-            reopen: signal(SignalKind::user_defined1())?,
+            user: signal(SignalKind::user_defined1())?,
         })
+    }
+
+    async fn next(&mut self) -> Meaning {
+        tokio::select! {
+            _ = self.terminate.recv() => Meaning::Stop,
+            _ = self.interrupt.recv() => Meaning::Stop,
+            _ = self.hangup.recv() => Meaning::Reload,
+            _ = self.user.recv() => Meaning::Reopen,
+        }
     }
 }
