@@ -112,12 +112,7 @@ enum Event {
 
 /// Runs the control side on a niced thread of its own until the process may end: after SIGTERM, SIGINT or `POST /drain`.
 pub fn run(options: Options, handles: Handles) -> Result<Ending, Error> {
-    let work = move || {
-        if let Err(error) = rustix::process::nice(NICENESS) {
-            tracing::warn!("the control thread cannot be niced: {error}");
-        }
-        tokio_uring::start(control(options, handles))
-    };
+    let work = move || tokio_uring::start(control(options, handles));
     thread::Builder::new().name("control".to_owned()).spawn(work)?.join().unwrap_or(Err(Error::Panicked))
 }
 
@@ -170,10 +165,17 @@ impl Counters {
 impl Conductor {
     /// Sets everything going that runs beside the loop: desks, log, watchdog, admin API.
     fn start(options: &Options, handles: Handles) -> Result<(Self, mpsc::Receiver<Order>), Error> {
+        let status = Arc::new(handles.candidate.status());
+        let path = std::path::absolute(&options.config)?;
+        let configuration = Configuration { path, engine: handles.engine, status: Arc::clone(&status), retired: Vec::new() };
+        let configuration = Desk::open("config", configuration)?;
+        // From here on every thread is niced; the one that compiles is not, or a new configuration would wait for the traffic.
+        if let Err(error) = rustix::process::nice(NICENESS) {
+            tracing::warn!("the control thread cannot be niced: {error}");
+        }
         let page = handles.hub.page();
         let (orders, inbox) = mpsc::channel(ORDERS_MAX);
         let (log, log_orders) = mpsc::channel(ORDERS_MAX);
-        let status = Arc::new(handles.candidate.status());
         let live = status.live();
         let target = live.snapshot.access_log.as_ref().map(|log| log.target.clone());
         tokio_uring::spawn(LogWriter::new(handles.lines, target, &page).run(log_orders));
@@ -181,22 +183,13 @@ impl Conductor {
         let watchdog = Watchdog::from_environment(handles.heartbeats, &page);
         let watched_by = Rc::clone(&notifier);
         tokio_uring::spawn(async move { watchdog.watch(&watched_by).await });
-        let path = std::path::absolute(&options.config)?;
-        let configuration = Configuration { path, engine: handles.engine, status: Arc::clone(&status), retired: Vec::new() };
         let lines = Lines { stats: Desk::open("stats", handles.reader)?, orders, log };
         let office = Rc::new(Office::new(status, lines, options.is_config_api, &page));
         let counters = Counters::new(&page, &options.version);
         counters.generation.set(i64::try_from(live.snapshot.generation).unwrap_or(i64::MAX));
         let watcher = Watcher::new().map_err(|error| tracing::error!("changed files are not noticed, only SIGHUP is: {error}")).ok();
-        let conductor = Self {
-            house: House::serve(handles.doors, &office)?,
-            office,
-            configuration: Desk::open("config", configuration)?,
-            watcher,
-            watched: Vec::new(),
-            notifier,
-            counters,
-        };
+        let conductor =
+            Self { house: House::serve(handles.doors, &office)?, office, configuration, watcher, watched: Vec::new(), notifier, counters };
         Ok((conductor, inbox))
     }
 
