@@ -70,6 +70,13 @@ pub(crate) enum Version {
     Http11,
 }
 
+impl Version {
+    /// Of a minor version that httparse takes: 0 or 1.
+    pub(crate) fn of(minor: u8) -> Self {
+        if minor == 0 { Self::Http10 } else { Self::Http11 }
+    }
+}
+
 /// How far the message being received has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Receiving {

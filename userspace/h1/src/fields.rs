@@ -1,10 +1,9 @@
 //! The fields of a head or trailer section in one pass: each name recognised once, what this hop is meant for read and taken out
 //! (RFC 9110 §7.6.1), the rest listed where it stands.
 
-use buf::Chunk;
 use model::{Cause, Fields, Name, Span};
 
-use crate::framing::Framing;
+use crate::{framing::Framing, head::Source};
 
 /// Options of Connection fields that name other fields: more than anyone sends, few enough to look for each.
 pub const CONNECTION_OPTIONS_MAX: usize = 16;
@@ -28,17 +27,16 @@ pub(crate) enum Kind {
     Response,
 }
 
-/// Reads a head's fields out of `block`, in which all of `headers` stand.
+/// Reads a head's fields.
 #[expect(clippy::wildcard_enum_match_arm, reason = "a name that is not this hop's business is passed on")]
-pub(crate) fn read(block: &Chunk, headers: &[httparse::Header<'_>], kind: Kind) -> Result<(Fields, Facts), Cause> {
-    let mut fields = Fields::over(block.clone(), headers.len());
-    let block = block.as_slice();
+pub(crate) fn read(source: &Source<'_>, headers: &[httparse::Header<'_>], kind: Kind) -> Result<(Fields, Facts), Cause> {
+    let mut fields = Fields::over(source.block.clone(), headers.len());
     let mut facts = Facts::default();
     let mut options = 0;
     for header in headers {
         let known = Name::of(header.name.as_bytes());
-        let name = span(block, header.name.as_bytes());
-        let mut value = span(block, header.value);
+        let name = source.span(header.name.as_bytes());
+        let mut value = source.span(header.value);
         match known {
             Name::Other if kind == Kind::Request && is_disguised(header.name.as_bytes()) => return Err(Cause::MalformedHead),
             Name::Connection => {
@@ -52,7 +50,7 @@ pub(crate) fn read(block: &Chunk, headers: &[httparse::Header<'_>], kind: Kind) 
                 continue;
             }
             Name::Te => match trailers_option(header.value) {
-                Some(option) if fields.get(Name::Te).is_none() => value = span(block, option),
+                Some(option) if fields.get(Name::Te).is_none() => value = source.span(option),
                 _ => continue,
             },
             Name::ContentLength => facts.framing.content_length(header.value)?,
@@ -74,13 +72,12 @@ pub(crate) fn read(block: &Chunk, headers: &[httparse::Header<'_>], kind: Kind) 
 }
 
 /// Reads a trailer section; what would frame, route or authorise is not allowed there and left out (RFC 9110 §6.5.1).
-pub(crate) fn read_trailers(block: &Chunk, headers: &[httparse::Header<'_>]) -> Fields {
-    let mut fields = Fields::over(block.clone(), headers.len());
-    let block = block.as_slice();
+pub(crate) fn read_trailers(source: &Source<'_>, headers: &[httparse::Header<'_>]) -> Fields {
+    let mut fields = Fields::over(source.block.clone(), headers.len());
     for header in headers {
         let name = header.name.as_bytes();
         if Name::of(name) == Name::Other && !is_disguised(name) && !FORBIDDEN_TRAILERS.iter().any(|not| name.eq_ignore_ascii_case(not)) {
-            fields.push_span(Name::Other, span(block, name), span(block, header.value));
+            fields.push_span(Name::Other, source.span(name), source.span(header.value));
         }
     }
     fields
@@ -141,18 +138,7 @@ fn trailers_option(value: &[u8]) -> Option<&[u8]> {
 fn is_disguised(name: &[u8]) -> bool {
     const DISGUISES: [Name; 5] =
         [Name::ContentLength, Name::TransferEncoding, Name::XForwardedFor, Name::XForwardedProto, Name::XRequestId];
-    let same = |byte: &u8, plain: &u8| byte.eq_ignore_ascii_case(plain) || (*byte == b'_' && *plain == b'-');
-    name.contains(&b'_')
-        && DISGUISES
-            .iter()
-            .map(|known| known.as_str().as_bytes())
-            .any(|plain| name.len() == plain.len() && name.iter().zip(plain).all(|(byte, plain)| same(byte, plain)))
-}
-
-/// Where `part`, which is cut out of `block`, stands in it.
-pub(crate) fn span(block: &[u8], part: &[u8]) -> Span {
-    let start = part.as_ptr().addr().wrapping_sub(block.as_ptr().addr());
-    let start = if part.is_empty() { 0 } else { start };
-    debug_assert!(start + part.len() <= block.len(), "httparse gives slices of what it was given");
-    Span { start: u32::try_from(start).unwrap_or(u32::MAX), length: u32::try_from(part.len()).unwrap_or(0) }
+    let same = |(byte, plain): (&u8, &u8)| byte.eq_ignore_ascii_case(plain) || (*byte == b'_' && *plain == b'-');
+    let mut plain = DISGUISES.iter().map(|known| known.as_str().as_bytes());
+    plain.any(|plain| name.len() == plain.len() && name.iter().zip(plain).all(same))
 }

@@ -20,6 +20,8 @@ mod freeze;
 mod head;
 mod raw;
 mod receive;
+mod request;
+mod response;
 mod section;
 mod send;
 mod target;

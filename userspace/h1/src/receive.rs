@@ -8,6 +8,7 @@ use crate::{
     chunked::{self, Step},
     connection::{Exchange, Receiving, Sending, Side},
     head::{self, Message},
+    request, response,
     section::{self, Refused, Section},
 };
 
@@ -116,6 +117,9 @@ impl Connection {
             return Ok(None);
         }
         loop {
+            if let Some(part) = self.receive_head_in_place(input) {
+                return part.map(Some);
+            }
             self.check_first_byte(input)?;
             let bytes_max = self.settings.limits.head_bytes_max as usize;
             return match section::take(&mut self.gather, input, bytes_max) {
@@ -133,6 +137,19 @@ impl Connection {
                 Err(Refused::TooLarge { .. }) => Err(Cause::HeadTooLarge),
             };
         }
+    }
+
+    /// The usual case by a short cut: a head that is whole and in order is parsed where it stands, without looking for its end first.
+    fn receive_head_in_place(&mut self, input: &mut Chunk) -> Option<Result<Part, Cause>> {
+        if self.gather.is_some() || matches!(input.first(), None | Some(b'\r' | b'\n')) {
+            return None;
+        }
+        let (length, message) = match self.side {
+            Side::Server => request::in_place(input, &self.settings)?,
+            Side::Client => response::in_place(input, self.exchange.head_only, &self.settings.limits)?,
+        };
+        input.advance(length);
+        Some(message.and_then(|message| self.received_message(message)))
     }
 
     /// Nothing was asked, so nothing can be answered: the origin closes (perhaps telling why), or is confused.
@@ -155,12 +172,17 @@ impl Connection {
     }
 
     fn received_head(&mut self, block: &Chunk, lines: usize) -> Result<Part, Cause> {
+        let message = match self.side {
+            Side::Server => request::gathered(block, lines, &self.settings)?,
+            Side::Client => response::gathered(block, lines, self.exchange.head_only, &self.settings.limits)?,
+        };
+        self.received_message(message)
+    }
+
+    fn received_message(&mut self, message: Message) -> Result<Part, Cause> {
         match self.side {
-            Side::Server => head::request(block, lines, &self.settings).map(|message| self.received_request(message)),
-            Side::Client => {
-                let message = head::response(block, lines, self.exchange.head_only, &self.settings.limits)?;
-                self.received_response(message)
-            }
+            Side::Server => Ok(self.received_request(message)),
+            Side::Client => self.received_response(message),
         }
     }
 

@@ -20,7 +20,8 @@ pub(crate) fn read(method: &Method, target: Text) -> Result<Target, Cause> {
         return Err(Cause::NotImplemented); // authority form, RFC 9112 §3.2.3
     }
     // A fragment is never sent (RFC 9112 §3.2: absolute-path and query only); everything beyond visible ASCII must be encoded.
-    if !target.iter().all(|byte| matches!(byte, b'!'..=b'~') && *byte != b'#') {
+    // (A sum of all rather than a search for the first: the compiler makes one instruction of sixteen bytes.)
+    if target.iter().map(|byte| u32::from(!matches!(byte, b'!'..=b'~' if *byte != b'#'))).sum::<u32>() > 0 {
         return Err(Cause::BadTarget);
     }
     match target.first() {
