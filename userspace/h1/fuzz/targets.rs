@@ -8,8 +8,8 @@ use model::{Body, Cause, Head, Part};
 /// Bytes of a client. The first byte says how the rest is split.
 pub(crate) fn server(data: &[u8]) {
     let Some((split, bytes)) = data.split_first() else { return };
-    let whole = run(Connection::server(Settings::default()), [bytes].into_iter());
-    let pieces = run(Connection::server(Settings::default()), bytes.chunks(usize::from(*split).max(1)));
+    let whole = run(Connection::server(Settings::default()), &[bytes]);
+    let pieces = run(Connection::server(Settings::default()), &bytes.chunks(usize::from(*split).max(1)).collect::<Vec<_>>());
     assert_eq!(whole, pieces, "the split means nothing");
     for message in whole.messages.iter().filter(|message| message.last().is_some_and(Part::is_end) && has_authority(message)) {
         let mut output = Output::default();
@@ -18,7 +18,7 @@ pub(crate) fn server(data: &[u8]) {
             assert!(onward.send(part.clone(), &mut output).is_ok(), "what was received can be sent");
         }
         assert!(onward.sending_done());
-        let again = run(Connection::server(Settings::default()), [&bytes_of(&mut output)[..]].into_iter());
+        let again = run(Connection::server(Settings::default()), &[&bytes_of(&mut output)]);
         assert_eq!(again.fault, None, "{message:?}");
         assert_eq!(again.messages.len(), 1, "one message stays one: {message:?}");
         assert_same(&again.messages[0], message);
@@ -29,8 +29,8 @@ pub(crate) fn server(data: &[u8]) {
 pub(crate) fn client(data: &[u8]) {
     let Some((split, bytes)) = data.split_first() else { return };
     let method = if split % 2 == 0 { "GET" } else { "HEAD" };
-    let whole = run(asking(method), [bytes].into_iter());
-    let pieces = run(asking(method), bytes.chunks(usize::from(*split / 2).max(1)));
+    let whole = run(asking(method), &[bytes]);
+    let pieces = run(asking(method), &bytes.chunks(usize::from(*split / 2).max(1)).collect::<Vec<_>>());
     assert_eq!(whole, pieces, "the split means nothing");
     let Some(response) = whole.messages.first().filter(|message| message.last().is_some_and(Part::is_end)) else { return };
     let mut output = Output::default();
@@ -39,7 +39,7 @@ pub(crate) fn client(data: &[u8]) {
         assert!(onward.send(part.clone(), &mut output).is_ok(), "what was received can be sent");
     }
     assert!(onward.can_reuse(), "{response:?}");
-    let again = run(asking(method), [&bytes_of(&mut output)[..]].into_iter());
+    let again = run(asking(method), &[&bytes_of(&mut output)]);
     assert_eq!(again.fault, None, "{response:?}");
     assert_same(&again.messages[0], response);
 }
@@ -58,8 +58,7 @@ struct Outcome {
     reusable: bool,
 }
 
-#[expect(single_use_lifetimes, reason = "impl Trait cannot elide it")]
-fn run<'a>(mut connection: Connection, pieces: impl Iterator<Item = &'a [u8]>) -> Outcome {
+fn run(mut connection: Connection, pieces: &[&[u8]]) -> Outcome {
     let mut messages = vec![Vec::new()];
     let mut fault = None;
     'all: for piece in pieces {
