@@ -13,8 +13,7 @@ use crate::tree::{Builder, DEPTH_MAX, Kind, Slice, Tree};
 /// The tree, if the document is plain throughout.
 pub(crate) fn parse(source: &Arc<str>) -> Option<Tree> {
     let bytes = source.as_bytes();
-    let is_odd = |byte: &u8| (*byte < b' ' && *byte != b'\n') || *byte == 0x7f;
-    if source.starts_with('\u{feff}') || bytes.iter().any(is_odd) {
+    if source.starts_with('\u{feff}') || holds_controls(bytes) {
         return None;
     }
     let mut reading = Reading { bytes, at: 0, line_start: 0, builder: Builder::new(source), depth: 0 };
@@ -358,6 +357,13 @@ impl Reading<'_> {
             _ => Some(()),
         }
     }
+}
+
+/// Whether there is any control character but the end of a line.
+fn holds_controls(bytes: &[u8]) -> bool {
+    let is_control = |byte: u8| ((byte < b' ') & (byte != b'\n')) | (byte == 0x7f);
+    // Without an early end inside a block, sixteen bytes are looked at at once.
+    bytes.chunks(4_096).any(|block| block.iter().fold(false, |found, byte| found | is_control(*byte)))
 }
 
 /// What a text without quotes may begin with, of what it might by the rules.

@@ -147,7 +147,7 @@ impl<'a> Reader<'a> {
                 let text = place.text();
                 return if text.contains('$') { self.expand(place, text).map(Cow::Owned) } else { Some(Cow::Borrowed(text)) };
             }
-            Kind::Plain | Kind::Quoted => "a value is missing here; leave the key out to get the default",
+            Kind::Plain | Kind::Quoted => "a value is missing here",
             Kind::Map => "a single value is expected here, not a map",
             Kind::List => "a single value is expected here, not a list",
         };
@@ -244,6 +244,16 @@ impl<'a> Reader<'a> {
         }
         self.reject(self.at(place), "a list is expected here, as in [first, second]");
         None
+    }
+
+    /// Whether a list or map stands there with nothing in it. What was refused counts as something.
+    pub(crate) fn is_empty(&self, at: At) -> bool {
+        self.place(at).children().next().is_none()
+    }
+
+    /// Whether a record has one of these keys, be their values refused or not.
+    pub(crate) fn has_any_key(&self, at: At, keys: &[&str]) -> bool {
+        self.place(at).children().any(|child| keys.contains(&child.key()))
     }
 
     /// Notes a key that a record does not have.

@@ -38,7 +38,6 @@ macro_rules! record {
             fn read(reader: &mut $crate::read::Reader<'_>, place: $crate::tree::Place<'_>) -> Option<Self> {
                 const KEYS: &[&str] = &[$(record!(@key $field $($key)?)),*];
                 const LATER: &[&str] = &[$($($later),+)?];
-                let at = reader.at(place);
                 $(let mut $field: Option<Option<$type>> = None;)*
                 if reader.is_sugar(place, Self::RECORD.sugar) {
                     $($sugar = Some($crate::read::Value::read(reader, place));)?
@@ -55,7 +54,7 @@ macro_rules! record {
                         reader.unknown_key(child, KEYS, LATER);
                     }
                 }
-                $(let $field: Option<$type> = record!(@settle reader, at, record!(@key $field $($key)?), $field $(, $default)?);)*
+                $(let $field: Option<$type> = record!(@settle reader, place, record!(@key $field $($key)?), $field $(, $default)?);)*
                 Some(Self { $($field: $field?),* })
             }
 
@@ -92,13 +91,13 @@ macro_rules! record {
             $crate::read::Value::show(&default)
         })
     };
-    (@settle $reader:ident, $at:ident, $key:expr, $slot:ident) => {
+    (@settle $reader:ident, $place:ident, $key:expr, $slot:ident) => {
         $slot.unwrap_or_else(|| {
-            $reader.missing_key($at, $key);
+            $reader.missing_key($reader.at($place), $key);
             None
         })
     };
-    (@settle $reader:ident, $at:ident, $key:expr, $slot:ident, $default:expr) => {
+    (@settle $reader:ident, $place:ident, $key:expr, $slot:ident, $default:expr) => {
         $slot.flatten().or_else(|| Some($default))
     };
 }
@@ -119,7 +118,14 @@ macro_rules! choice {
             }
 
             fn shown(&self) -> $crate::shape::Shown {
-                $crate::shape::Shown::Text(match self { $(Self::$variant => $word),+ }.to_owned())
+                $crate::shape::Shown::Text(self.as_str().to_owned())
+            }
+        }
+
+        impl $type {
+            /// The word for it.
+            pub fn as_str(&self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
             }
         }
     };

@@ -97,7 +97,7 @@ impl Scalar for Period {
     }
 
     fn shown(&self) -> Shown {
-        Shown::Text(show_time(self.0))
+        Shown::Literal(show_time(self.0))
     }
 }
 
@@ -111,7 +111,7 @@ impl Scalar for TimeLimit {
     }
 
     fn shown(&self) -> Shown {
-        Shown::Text(self.0.map_or("none".to_owned(), show_time))
+        Shown::Literal(self.0.map_or("none".to_owned(), show_time))
     }
 }
 
@@ -126,7 +126,7 @@ impl<const MAX: u64> Scalar for Size<MAX> {
     }
 
     fn shown(&self) -> Shown {
-        Shown::Text(show_with_unit(self.0, &SIZE_UNITS))
+        Shown::Literal(show_with_unit(self.0, &SIZE_UNITS))
     }
 }
 
@@ -140,7 +140,7 @@ impl Scalar for SizeLimit {
     }
 
     fn shown(&self) -> Shown {
-        Shown::Text(self.0.map_or("none".to_owned(), |bytes| show_with_unit(bytes, &SIZE_UNITS)))
+        Shown::Literal(self.0.map_or("none".to_owned(), |bytes| show_with_unit(bytes, &SIZE_UNITS)))
     }
 }
 
@@ -150,6 +150,7 @@ fn whole_number(text: &str, range: core::ops::RangeInclusive<u32>) -> Result<u32
     let number = (is_digits && (text.len() == 1 || !text.starts_with('0'))).then(|| text.parse().unwrap_or(u32::MAX));
     match number {
         Some(number) if range.contains(&number) => Ok(number),
+        _ if range.start() == range.end() => Err(format!("{text:?} is not {}, the only number allowed here", range.start())),
         _ => Err(format!("{text:?} is no whole number from {} to {}", range.start(), range.end())),
     }
 }
@@ -252,6 +253,12 @@ fn port(text: &str) -> Result<u16, String> {
     Ok(u16::try_from(number).unwrap_or(u16::MAX))
 }
 
+/// `IPV4:PORT` or `[IPV6]:PORT`, the port neither 0 nor written as in octal.
+fn socket_address(text: &str) -> Option<SocketAddr> {
+    let (_, port) = text.rsplit_once(':')?;
+    text.parse().ok().filter(|_| !port.starts_with('0'))
+}
+
 impl Scalar for Bind {
     fn parse(text: &str, context: &Context<'_>) -> Result<Self, String> {
         if let Some(path) = text.strip_prefix("unix:") {
@@ -262,10 +269,9 @@ impl Scalar for Bind {
             let both: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
             return Ok(Self(both.map(|ip| Address::Tcp(SocketAddr::new(ip, port))).into()));
         }
-        match text.parse::<SocketAddr>() {
-            Ok(address) if address.port() != 0 => Ok(Self(vec![Address::Tcp(address)])),
-            Ok(_) => Err("the port 0 cannot be listened on".to_owned()),
-            Err(_) => Err(format!("{text:?} is nothing to listen on: \"*:PORT\", IPV4:PORT, \"[IPV6]:PORT\" or unix:PATH is expected")),
+        match socket_address(text) {
+            Some(address) => Ok(Self(vec![Address::Tcp(address)])),
+            None => Err(format!("{text:?} is nothing to listen on: \"*:PORT\", IPV4:PORT, \"[IPV6]:PORT\" or unix:PATH is expected")),
         }
     }
 
@@ -288,10 +294,12 @@ impl Scalar for Address {
         if let Some(path) = text.strip_prefix("unix:") {
             return unix_socket(path, context);
         }
-        match text.parse::<SocketAddr>() {
-            Ok(address) if address.port() != 0 && !address.ip().is_unspecified() => Ok(Self::Tcp(address)),
-            Ok(_) => Err(format!("{text:?} cannot be connected to")),
-            Err(_) => Err(why_no_endpoint(text)),
+        match socket_address(text) {
+            Some(address) if address.ip().is_unspecified() => {
+                Err(format!("{text:?} is no origin's address: nothing can be connected to there"))
+            }
+            Some(address) => Ok(Self::Tcp(address)),
+            None => Err(why_no_endpoint(text)),
         }
     }
 
@@ -319,8 +327,7 @@ fn why_no_endpoint(text: &str) -> String {
 /// An IP address and port.
 impl Scalar for SocketAddr {
     fn parse(text: &str, _: &Context<'_>) -> Result<Self, String> {
-        let good = text.parse::<Self>().ok().filter(|address| address.port() != 0);
-        good.ok_or_else(|| format!("{text:?} is no address: IPV4:PORT or \"[IPV6]:PORT\" is expected"))
+        socket_address(text).ok_or_else(|| format!("{text:?} is no address: IPV4:PORT or \"[IPV6]:PORT\" is expected"))
     }
 
     fn allowed() -> Shape {

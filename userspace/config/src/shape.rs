@@ -42,7 +42,7 @@ pub(crate) struct Field {
 /// A value as it is shown.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Shown {
-    /// A scalar that needs no quotes in JSON either.
+    /// A scalar that needs no quotes: a number, a truth value, a length of time.
     Literal(String),
     /// A scalar that is text.
     Text(String),

@@ -174,7 +174,8 @@ impl<'a> Place<'a> {
                 let index = parent.children().take_while(|child| child.node != place.node).count();
                 format!("[{index}]")
             } else {
-                format!(".{}", place.key())
+                let is_word = |key: &str| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+                if is_word(place.key()) { format!(".{}", place.key()) } else { format!(".{:?}", place.key()) }
             });
             place = parent;
         }
@@ -208,18 +209,21 @@ struct Open {
     is_map: bool,
     /// The key whose value comes next, and where it stood.
     key: Option<(Slice, u32)>,
+    /// How many keys there were.
+    keys: usize,
 }
 
 impl Builder {
     /// For a document of at most `DOCUMENT_BYTES_MAX` bytes.
     pub(crate) fn new(source: &Arc<str>) -> Self {
-        let nodes = Vec::with_capacity(source.len() / 16);
+        let nodes = Vec::with_capacity(source.len() / 10);
         let tree = Tree { source: source.clone(), extra: String::new(), nodes };
         Self { tree, open: Vec::new(), alias_nodes: 0, flaws: Vec::new() }
     }
 
     /// The tree, or what is wrong with it.
-    pub(crate) fn finish(self) -> Result<Tree, Vec<Flaw>> {
+    pub(crate) fn finish(mut self) -> Result<Tree, Vec<Flaw>> {
+        self.flaws.sort_by_key(|flaw| flaw.offset);
         if self.flaws.is_empty() { Ok(self.tree) } else { Err(self.flaws) }
     }
 
@@ -245,6 +249,7 @@ impl Builder {
         if self.expects_key() {
             if let Some(open) = self.open.last_mut() {
                 open.key = Some((text, offset(at)));
+                open.keys += 1;
             }
             return None;
         }
@@ -263,7 +268,7 @@ impl Builder {
         if self.open.len() == DEPTH_MAX {
             self.flaw(at, format!("maps and lists are nested deeper than {DEPTH_MAX}"));
         }
-        self.open.push(Open { node, is_map: kind == Kind::Map, key: None });
+        self.open.push(Open { node, is_map: kind == Kind::Map, key: None, keys: 0 });
         node
     }
 
@@ -273,7 +278,7 @@ impl Builder {
         let end = offset(self.tree.nodes.len());
         self.tree.nodes[open.node as usize].end = end;
         if open.is_map {
-            self.refuse_duplicates(open.node);
+            self.refuse_duplicates(open.node, open.keys);
         }
     }
 
@@ -326,7 +331,7 @@ impl Builder {
         node
     }
 
-    fn refuse_duplicates(&mut self, map: u32) {
+    fn refuse_duplicates(&mut self, map: u32, keys: usize) {
         /// Up to here comparing all with all is cheaper than hashing.
         const FEW: usize = 8;
         let tree = &self.tree;
@@ -341,6 +346,7 @@ impl Builder {
                 seen
             } else {
                 if count == FEW {
+                    many.reserve(keys);
                     many.extend(few);
                 }
                 !many.insert(key)

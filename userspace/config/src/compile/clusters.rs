@@ -86,7 +86,7 @@ impl Compiler<'_> {
 
     fn compile_cluster(&mut self, name: Name, slot: ClusterSlot, cluster: &document::Cluster, old: Option<&Cluster>) -> Cluster {
         let listed = &cluster.endpoints;
-        if listed.is_empty() {
+        if self.reader.is_empty(listed.at) {
             self.reader.reject(listed.at, "a cluster needs at least one endpoint");
         }
         let mut endpoints: Vec<Arc<Endpoint>> = Vec::with_capacity(listed.len());

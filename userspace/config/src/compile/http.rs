@@ -53,7 +53,7 @@ impl Compiler<'_> {
     fn claim_hosts(&mut self, sites: &[Site]) {
         let mut owners: HashMap<&HostPattern, usize> = HashMap::new();
         for (place, site) in sites.iter().enumerate() {
-            if site.hosts.is_empty() {
+            if self.reader.is_empty(site.hosts.at) {
                 self.reader.reject(site.hosts.at, "a site needs at least one host; \"*\" is every host that no other site has");
             }
             for host in &*site.hosts {
@@ -109,7 +109,7 @@ impl Compiler<'_> {
         let name = route.name.as_ref().map_or_else(|| default_name.to_string().into(), |name| name.value.clone());
         self.claim_name(&name, route.name.as_ref().map_or(at, |name| name.at));
         let methods = route.matching.methods.as_ref().map_or_else(MethodSet::any, |methods| {
-            if methods.is_empty() {
+            if self.reader.is_empty(methods.at) {
                 self.reader.reject(methods.at, "at least one method is expected; leave the key out to mean all");
             }
             MethodSet::of(methods.iter().map(|method| method.0.as_bytes()))
@@ -142,7 +142,9 @@ impl Compiler<'_> {
             (Some(to), None) => Some(Action::Forward(self.targets(refused, to)?)),
             (None, Some(reply)) => Some(Action::Reply(self.compile_reply(reply))),
             (None, None) => {
-                self.reader.reject_key(at, "a route needs one of to and reply");
+                if !self.reader.has_any_key(at, &["to", "reply"]) {
+                    self.reader.reject_key(at, "a route needs one of to and reply");
+                }
                 None
             }
             (Some(_), Some(reply)) => {

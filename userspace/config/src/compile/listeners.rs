@@ -28,7 +28,7 @@ impl Compiler<'_> {
     }
 
     fn binds(&mut self, name: &Name, listener: &document::Listener, bound: &mut HashMap<Address, Name>) -> Vec<Address> {
-        if listener.bind.is_empty() {
+        if self.reader.is_empty(listener.bind.at) {
             self.reader.reject(listener.bind.at, "a listener needs at least one address to listen on");
         }
         let mut binds = Vec::new();
@@ -62,7 +62,9 @@ impl Compiler<'_> {
                 Kind::Tcp(share(TcpListener { to: self.targets(refused, &tcp.to)? }, old))
             }
             (None, None) => {
-                self.reader.reject_key(entry.at, "a listener needs one of http and tcp");
+                if !self.reader.has_any_key(entry.at, &["http", "tcp"]) {
+                    self.reader.reject_key(entry.at, "a listener needs one of http and tcp");
+                }
                 return None;
             }
             (Some(_), Some(tcp)) => {
