@@ -169,7 +169,7 @@ impl Client {
                 break;
             }
         }
-        if !wire.is_drained() {
+        if early.is_none() && !wire.is_drained() {
             self.ledger.wrong(format!("more than the responses came for {:?}", plans.iter().map(|plan| plan.id).collect::<Vec<_>>()));
         }
         early

@@ -9,5 +9,7 @@ pub mod judge;
 pub mod ledger;
 pub mod origin;
 pub mod plan;
+pub mod proxy;
+pub mod scene;
 pub mod seeds;
 pub mod wire;

@@ -109,7 +109,8 @@ impl Conn {
     pub(crate) fn poll_next(&self) -> Poll<Result<Part, Fault>> {
         let mut state = self.state.borrow_mut();
         loop {
-            if state.codec.is_waiting() || state.codec.receiving_done() {
+            // Once an exchange is complete in both directions, what comes is the next one's.
+            if state.codec.is_waiting() || (state.codec.receiving_done() && !state.codec.can_reuse()) {
                 return Poll::Pending;
             }
             let received = match self.stream.poll_receive() {

@@ -113,6 +113,11 @@ impl Chaos {
         }
     }
 
+    /// Whether connections may break, be refused, or be lost.
+    pub fn breaks(&self) -> bool {
+        [self.reset, self.silence, self.refuse, self.unanswered].iter().any(|chance| chance.0 > 0)
+    }
+
     /// The same without anything that breaks, refuses or loses a connection: every request must then succeed.
     #[must_use]
     pub fn unbroken(self) -> Self {

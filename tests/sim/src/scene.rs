@@ -1,0 +1,225 @@
+//! One run: a network, a proxy on it, origins and clients, from the first connection to the last descriptor closed.
+
+use core::{cell::Cell, time::Duration};
+use std::{io::Write as _, rc::Rc};
+
+use io::{
+    Ring,
+    sim::{Chaos, Hang, Host, Random, Sim, Usage, World},
+};
+use model::{Address, Instant};
+
+use crate::{
+    client::{Client, scripts},
+    judge::{Rules, judge},
+    ledger::Ledger,
+    origin::Origin,
+    plan::Mood,
+    proxy::Proxy,
+};
+
+/// When a run that has not ended has failed: far beyond every timeout that any host has.
+const LATEST: Instant = Instant(200_000_000_000_000);
+/// How long the proxy may drain.
+const DRAIN: Duration = Duration::from_secs(30);
+/// Where the proxy listens.
+pub const PROXY: &str = "10.0.0.1:80";
+/// Where the origins listen.
+pub const ORIGINS: [&str; 3] = ["10.0.1.1:80", "10.0.1.2:80", "10.0.1.3:80"];
+
+/// How a run is set up.
+pub struct Setting {
+    pub seed: u64,
+    /// Prints all that happens.
+    pub traced: bool,
+    pub mood: Mood,
+    pub chaos: Chaos,
+    /// Requests of all clients together.
+    pub requests: u64,
+    /// The proxy's configuration at first.
+    pub config: String,
+    /// What it is replaced by, one after the other, at random times.
+    pub changes: Vec<String>,
+    /// Whether origins expect what a proxy adds.
+    pub speaks_http: bool,
+    /// Most connections that origins may see at a time.
+    pub upstream_max: Option<usize>,
+    /// Descriptors the proxy may have.
+    pub descriptors: Option<usize>,
+    /// Reasons of local replies that the setting calls for.
+    pub expected_reasons: &'static [&'static str],
+}
+
+impl Setting {
+    /// A run with nothing special about it.
+    pub fn new(seed: u64, traced: bool, mood: Mood, chaos: Chaos) -> Self {
+        Self {
+            seed,
+            traced,
+            mood,
+            chaos,
+            requests: 40,
+            config: http_config(""),
+            changes: Vec::new(),
+            speaks_http: true,
+            upstream_max: None,
+            descriptors: None,
+            expected_reasons: &[],
+        }
+    }
+}
+
+/// A configuration with one listener and one cluster of all origins; `cluster` is added to the cluster.
+pub fn http_config(cluster: &str) -> String {
+    format!(
+        "version: 1
+defaults: {{ timeouts: {{ connect: 5s, request: 60s, idle: 120s }} }}
+listeners:
+  web: {{ bind: [\"{PROXY}\"], http: {{ sites: [{{ hosts: [\"*\"], routes: [{{ to: origins }}] }}] }} }}
+clusters:
+  origins: {{ endpoints: [{}]{cluster} }}
+",
+        ORIGINS.join(", ")
+    )
+}
+
+/// Runs it; what was wrong, if anything, as text.
+pub fn run(setting: Setting) -> Result<(), String> {
+    let (seed, traced) = (setting.seed, setting.traced);
+    let world = World::new(setting.chaos.clone());
+    if traced {
+        world.keep_trace();
+    }
+    let mut scene = Scene::new(world.clone(), setting)?;
+    let outcome = scene.play();
+    if traced {
+        let entries = scene.ledger.with(|book| book.entries.iter().map(|(id, entry)| format!("{id}: {entry:?}\n")).collect::<String>());
+        std::io::stdout().write_all((world.trace() + &entries).as_bytes()).map_err(|error| error.to_string())?;
+    }
+    outcome.map_err(|wrong| format!("seed {seed}: {wrong}"))
+}
+
+struct Scene {
+    world: World,
+    setting: Setting,
+    proxy: Proxy,
+    hosts: [Host; 2],
+    /// Origins' and clients'.
+    rings: [Ring; 2],
+    ledger: Ledger,
+    random: Random,
+    clients: usize,
+    finished: Rc<Cell<usize>>,
+}
+
+impl Scene {
+    fn new(world: World, setting: Setting) -> Result<Self, String> {
+        let mut random = Random::new(setting.seed.wrapping_add(77));
+        let workers = 1 + u32::from(random.below(2) == 1);
+        let proxy = Proxy::start(&world, workers, setting.seed, &setting.config)?;
+        if let Some(most) = setting.descriptors {
+            world.limit_descriptors(proxy.host, most);
+        }
+        let hosts = [world.host("origins"), world.host("clients")];
+        // The test's own hosts have buffers enough; it is the proxy that must do with few.
+        let rings = hosts.map(|host| Ring::sim(Sim::with_buffers(&world, host, 64, 16_384)));
+        let ledger = Ledger::default();
+        Ok(Self { world, setting, proxy, hosts, rings, ledger, random, clients: 0, finished: Rc::default() })
+    }
+
+    fn play(&mut self) -> Result<(), String> {
+        self.begin()?;
+        self.until_clients_finish()?;
+        self.drain()?;
+        let upstream_breaks = self.setting.chaos.breaks();
+        let rules = Rules { seed: self.setting.seed, mood: self.setting.mood, upstream_breaks, expected_reasons: self.setting.expected_reasons };
+        let mut wrongs = judge(&self.ledger, rules);
+        let most = self.ledger.with(|book| book.connections_max);
+        if self.setting.upstream_max.is_some_and(|allowed| most > allowed) {
+            wrongs.push(format!("origins had {most} connections at a time"));
+        }
+        if wrongs.is_empty() { Ok(()) } else { Err(wrongs.join("\n")) }
+    }
+
+    fn begin(&mut self) -> Result<(), String> {
+        let (seed, mood) = (self.setting.seed, self.setting.mood);
+        for place in ORIGINS {
+            let origin = Origin { ring: self.rings[0].clone(), ledger: self.ledger.clone(), seed, mood, proxied: self.setting.speaks_http };
+            origin.serve(self.world.listen(self.hosts[0], address(place)).map_err(|errno| errno.to_string())?);
+        }
+        let client = Client {
+            ring: self.rings[1].clone(),
+            world: self.world.clone(),
+            ledger: self.ledger.clone(),
+            seed,
+            mood,
+            address: address(PROXY),
+        };
+        let scripts = scripts(self.setting.requests, &mut self.random);
+        self.clients = scripts.len();
+        for ids in scripts {
+            let (client, random, finished) = (client.clone(), self.random.fork(), Rc::clone(&self.finished));
+            self.rings[1].spawn(async move {
+                client.connection(ids, random).await;
+                finished.set(finished.get() + 1);
+            });
+        }
+        Ok(())
+    }
+
+    fn all_rings(&self) -> Vec<Ring> {
+        self.proxy.rings.iter().chain(&self.rings).cloned().collect()
+    }
+
+    fn until_clients_finish(&mut self) -> Result<(), String> {
+        let rings = self.all_rings();
+        let changes = core::mem::take(&mut self.setting.changes);
+        for change in changes {
+            let at = self.world.now() + Duration::from_micros(self.random.below(100_000) as u64);
+            let (proxy, finished) = (&self.proxy, &self.finished);
+            self.turn(&rings, || {
+                proxy.end_turn();
+                finished.get() == self.clients || self.world.now() >= at
+            })?;
+            self.proxy.apply(&change)?;
+            self.world.note("configuration changed");
+        }
+        self.turn(&rings, || {
+            self.proxy.end_turn();
+            self.finished.get() == self.clients
+        })
+    }
+
+    fn turn(&self, rings: &[Ring], done: impl FnMut() -> bool) -> Result<(), String> {
+        self.world.run(rings, LATEST, done).map_err(|Hang(text)| {
+            let finished = self.finished.get();
+            format!("it hangs: {finished} of {} clients finished\n{text}", self.clients)
+        })
+    }
+
+    /// After the last client: the proxy drains, and then nothing of it may be left.
+    fn drain(&mut self) -> Result<(), String> {
+        let rings = self.all_rings();
+        self.proxy.drain(DRAIN);
+        self.turn(&rings, || self.proxy.serving() == 0)?;
+        for ring in &self.proxy.rings {
+            if ring.panics() > 0 {
+                return Err(format!("{} tasks of the proxy panicked", ring.panics()));
+            }
+        }
+        self.proxy.workers.clear();
+        for ring in &rings {
+            ring.shut_down(Instant(0));
+        }
+        self.turn(&rings, || rings.iter().all(|ring| ring.open() == 0))?;
+        let left = self.world.usage(self.proxy.host);
+        if left != Usage::default() {
+            return Err(format!("left open: {left:?}\n{}", self.world.report()));
+        }
+        Ok(())
+    }
+}
+
+fn address(text: &str) -> Address {
+    Address::Tcp(text.parse().expect("the addresses above are addresses"))
+}
