@@ -14,8 +14,8 @@ use crate::status::{Refusal, SourceFile, Status};
 
 /// What control asks of the workers. Called from one thread, never from a worker.
 pub trait Engine: Send + 'static {
-    /// Opens the sockets that `snapshot` needs and are not open yet, then puts it in force on all workers. On an error nothing has changed;
-    /// the text names what could not be done and how to remedy it.
+    /// Opens the sockets that `snapshot` needs and are not open yet, then puts it in force on all workers, who give back the one they had: it is
+    /// freed on this thread. On an error nothing has changed; the text names what could not be done and how to remedy it.
     fn apply(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), String>;
 
     /// Begins to drain: nothing new is accepted, what is under way is finished. Returns at once.
@@ -56,8 +56,6 @@ pub(crate) struct Configuration {
     pub(crate) path: PathBuf,
     pub(crate) engine: Box<dyn Engine>,
     pub(crate) status: Arc<Status>,
-    /// What was in force before and a worker may still hold: kept so that it is freed here, not in the middle of traffic.
-    pub(crate) retired: Vec<Arc<Snapshot>>,
 }
 
 /// What came of a candidate.
@@ -82,14 +80,8 @@ impl Configuration {
             return Ok(Outcome::Unchanged);
         }
         self.engine.apply(&candidate.snapshot).map_err(|reason| vec![reason])?;
-        self.retired.push(Arc::clone(&self.status.live().snapshot));
         self.status.applied(Arc::clone(&candidate.snapshot), Arc::clone(&candidate.files));
         Ok(Outcome::Applied { generation: candidate.snapshot.generation })
-    }
-
-    /// Frees what nobody holds any more.
-    pub(crate) fn sweep(&mut self) {
-        self.retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
     }
 
     /// Notes why a candidate is not in force.

@@ -30,8 +30,6 @@ use crate::{
 const NICENESS: i32 = 5;
 /// Orders that wait.
 const ORDERS_MAX: usize = 8;
-/// How often configurations that are no longer used are freed.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(2);
 /// How often a drain is looked at.
 const DRAIN_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -106,8 +104,8 @@ enum Event {
     Changed(io::Result<()>),
     Order(Order),
     Signal(Meaning),
-    /// Nothing came for a while.
-    Pause,
+    /// Nothing came for a while in a drain.
+    Undrained,
 }
 
 /// Runs the control side on a niced thread of its own until the process may end: after SIGTERM, SIGINT or `POST /drain`.
@@ -167,7 +165,7 @@ impl Conductor {
     fn start(options: &Options, handles: Handles) -> Result<(Self, mpsc::Receiver<Order>), Error> {
         let status = Arc::new(handles.candidate.status());
         let path = std::path::absolute(&options.config)?;
-        let configuration = Configuration { path, engine: handles.engine, status: Arc::clone(&status), retired: Vec::new() };
+        let configuration = Configuration { path, engine: handles.engine, status: Arc::clone(&status) };
         let configuration = Desk::open("config", configuration)?;
         // From here on every thread is niced; the one that compiles is not, or a new configuration would wait for the traffic.
         if let Err(error) = rustix::process::nice(NICENESS) {
@@ -203,7 +201,7 @@ impl Conductor {
                 changed = changed(&mut self.watcher) => Event::Changed(changed),
                 Some(order) = orders.recv() => Event::Order(order),
                 signal = signals.next() => Event::Signal(signal),
-                () = time::sleep(if is_draining { DRAIN_INTERVAL } else { SWEEP_INTERVAL }) => Event::Pause,
+                () = time::sleep(DRAIN_INTERVAL), if is_draining => Event::Undrained,
             };
             match event {
                 Event::Changed(changed) => self.notice(changed).await,
@@ -216,13 +214,12 @@ impl Conductor {
                     self.notifier.ready();
                 }
                 Event::Signal(Meaning::Reopen) => drop(self.office.log.send(log::Order::Reopen).await),
-                Event::Pause if is_draining => {
+                Event::Undrained => {
                     // A configuration desk that is gone has nothing left to drain.
                     if self.configuration.ask(|configuration| configuration.engine.is_drained()).await.unwrap_or(true) {
                         return Ending::Drained;
                     }
                 }
-                Event::Pause => drop(self.configuration.ask(Configuration::sweep).await),
             }
         }
     }
