@@ -1,7 +1,7 @@
 //! One request and its response on one connection.
 
 use core::{future::poll_fn, task::Poll};
-use model::{Fault, Head, Part, StreamId};
+use model::{Cause, Fault, Head, Part, StreamId};
 use std::rc::Rc;
 
 use crate::Conn;
@@ -90,17 +90,33 @@ impl Exchange {
         self.conn.raw_length(&to.conn).filter(|left| *left >= least && self.conn.stream().can_splice())
     }
 
-    /// Moves up to `length` bytes of body by the lane; 0 when the peer closed early.
+    /// Moves up to `length` bytes of body by the lane, and gives how many. A fault when the peer ended early.
     pub async fn move_raw(&self, to: &Self, length: u64) -> Result<u64, Fault> {
         self.conn.stream().disarm().await;
-        to.conn.flushed().await?;
         // What came before the reception ended goes the ordinary way first.
-        if self.conn.stream().has_received() {
-            return Ok(0);
+        let mut first = 0;
+        while self.conn.stream().has_received() {
+            match self.conn.poll_next() {
+                Poll::Ready(Ok(Part::Data(data))) => {
+                    first += data.len() as u64;
+                    to.send(Part::Data(data))?;
+                }
+                Poll::Ready(Err(fault)) => return Err(fault),
+                Poll::Ready(Ok(_)) | Poll::Pending => break,
+            }
         }
+        if first > 0 {
+            return Ok(first);
+        }
+        to.conn.flushed().await?;
         let moved = self.conn.stream().splice_to(to.conn.stream(), length).await;
-        let moved = moved.map_err(|_errno| Fault::origin(model::Cause::UpstreamReset))?;
-        self.conn.moved(&to.conn, moved);
-        Ok(moved)
+        match moved {
+            Ok(moved) if moved > 0 => {
+                self.conn.moved(&to.conn, moved);
+                Ok(moved)
+            }
+            // Which of the two broke shows when the ordinary way is taken again; a close before the end is the peer's.
+            Ok(_) | Err(_) => Err(Fault::origin(Cause::UpstreamReset)),
+        }
     }
 }

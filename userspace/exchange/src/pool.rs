@@ -5,14 +5,14 @@
 //! Nobody is woken for it. So two workers need hardly more sockets than one.
 
 use crossbeam::queue::ArrayQueue;
-use io::{AtRest, Ring};
+use io::{AtRest, Ring, Signal};
 use model::Instant;
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -29,13 +29,11 @@ const IDLE_MAX: usize = 1024;
 pub struct Lending {
     rests: ArrayQueue<AtRest>,
     open: AtomicU32,
-    lent: AtomicU64,
-    taken: AtomicU64,
 }
 
 impl Default for Lending {
     fn default() -> Self {
-        Self { rests: ArrayQueue::new(LENT_MAX), open: AtomicU32::new(0), lent: AtomicU64::new(0), taken: AtomicU64::new(0) }
+        Self { rests: ArrayQueue::new(LENT_MAX), open: AtomicU32::new(0) }
     }
 }
 
@@ -43,11 +41,6 @@ impl Lending {
     /// Connections open to the endpoint, over all workers.
     pub fn open(&self) -> u32 {
         self.open.load(Ordering::Relaxed)
-    }
-
-    /// How many were ever lent and taken.
-    pub fn traffic(&self) -> (u64, u64) {
-        (self.lent.load(Ordering::Relaxed), self.taken.load(Ordering::Relaxed))
     }
 }
 
@@ -57,6 +50,9 @@ pub struct Pool {
     lending: Arc<Lending>,
     alone: bool,
     lending_now: Cell<bool>,
+    freed: Signal,
+    lent: Cell<u64>,
+    taken: Cell<u64>,
 }
 
 struct Idle {
@@ -77,12 +73,25 @@ pub enum Taken {
 impl Pool {
     /// A pool beside others of the same endpoint on other workers (`alone`: there are none).
     pub fn new(lending: Arc<Lending>, alone: bool) -> Rc<Self> {
-        Rc::new(Self { idle: RefCell::default(), lending, alone, lending_now: Cell::new(false) })
+        Rc::new(Self {
+            idle: RefCell::default(),
+            lending,
+            alone,
+            lending_now: Cell::new(false),
+            freed: Signal::default(),
+            lent: Cell::new(0),
+            taken: Cell::new(0),
+        })
     }
 
     /// What the workers share of the endpoint.
     pub fn lending(&self) -> &Arc<Lending> {
         &self.lending
+    }
+
+    /// How many were lent and taken here since this was last asked.
+    pub fn traffic(&self) -> (u64, u64) {
+        (self.lent.take(), self.taken.take())
     }
 
     /// Idle connections here.
@@ -100,7 +109,7 @@ impl Pool {
         }
         while let Some(rest) = self.lending.rests.pop() {
             if let Some(stream) = ring.adopt(rest) {
-                self.lending.taken.fetch_add(1, Ordering::Relaxed);
+                self.taken.set(self.taken.get() + 1);
                 return Taken::Reused(Conn::client(stream, settings));
             }
             self.closed();
@@ -118,14 +127,20 @@ impl Pool {
         self.lending.open.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// Waits until a connection was given back or closed on this worker. Look again then: others may have been quicker.
+    pub async fn freed(&self, ring: &Ring) {
+        self.freed.wait(ring).await;
+    }
+
     /// Gives a connection back that can serve another request; one that cannot is closed.
     pub fn give(self: &Rc<Self>, conn: Rc<Conn>, now: Instant) {
+        let ring = conn.stream().ring().clone();
+        self.freed.notify(&ring);
         if !conn.can_reuse() || self.idle.borrow().len() >= IDLE_MAX {
             self.closed();
             return;
         }
         conn.stream().arm();
-        let ring = conn.stream().ring().clone();
         self.idle.borrow_mut().push(Idle { conn, since: now });
         if !self.alone && self.idle.borrow().len() > 1 && self.lending.rests.is_empty() && !self.lending_now.replace(true) {
             let pool = Rc::clone(self);
@@ -145,7 +160,7 @@ impl Pool {
                 None => false,
             };
             if lent {
-                self.lending.lent.fetch_add(1, Ordering::Relaxed);
+                self.lent.set(self.lent.get() + 1);
             } else {
                 self.closed();
             }

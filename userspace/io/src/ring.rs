@@ -170,6 +170,10 @@ impl Ring {
         self.0.executor.current()
     }
 
+    pub(crate) fn wake(&self, task: TaskId) {
+        self.0.executor.wake(task);
+    }
+
     /// Wakes every task, so that each looks at what has changed around it: a drain, a removed listener.
     pub fn wake_all(&self) {
         self.0.executor.wake_all();

@@ -36,6 +36,17 @@ impl Timer {
         })
     }
 
+    /// Awaits `future` until `at` at the latest; `None` when the time came first.
+    pub async fn within<T>(&self, at: Instant, future: impl Future<Output = T>) -> Option<T> {
+        self.set(at);
+        let mut future = core::pin::pin!(future);
+        core::future::poll_fn(|context| match future.as_mut().poll(context) {
+            Poll::Ready(value) => Poll::Ready(Some(value)),
+            Poll::Pending => self.poll_expired().map(|()| None),
+        })
+        .await
+    }
+
     /// [`Timer::poll_expired`] as a future.
     pub async fn expired(&self) {
         poll_fn(|_| self.poll_expired()).await;

@@ -1,0 +1,154 @@
+//! The live side of a cluster on one worker: who is chosen, and the idle connections of each endpoint. Keyed by address, so that it survives
+//! configurations.
+
+use balance::{Balancer, Pick};
+use core::cell::RefCell;
+use exchange::Pool;
+use model::{Address, Instant};
+use stats::{Counter, Gauge, Histogram, metrics};
+use std::{rc::Rc, sync::Arc};
+
+use config::{ClusterSlot, Policy};
+
+use crate::House;
+
+/// A cluster as this worker sees it.
+pub struct Cluster {
+    config: Arc<config::Cluster>,
+    balancer: RefCell<Balancer<Address>>,
+    endpoints: Vec<Rc<Endpoint>>,
+    pub(crate) connects: Counter,
+    pub(crate) connect_failures: Counter,
+    pub(crate) reused: Counter,
+    pub(crate) overflows: Counter,
+    pub(crate) retries: Counter,
+    lent: Counter,
+    taken: Counter,
+}
+
+/// One endpoint of it.
+pub struct Endpoint {
+    pub(crate) config: Arc<config::Endpoint>,
+    pub(crate) pool: Rc<Pool>,
+    pub(crate) requests: Counter,
+    pub(crate) duration: Histogram,
+    pub(crate) active: Gauge,
+    /// Requests that wait for a connection.
+    pub(crate) waiting: core::cell::Cell<u32>,
+}
+
+impl Cluster {
+    /// `previous` is the same cluster under an older configuration: its endpoints that are still there go on.
+    pub(crate) fn new(config: Arc<config::Cluster>, previous: Option<&Self>, house: &House) -> Self {
+        let page = house.page();
+        let name = [("cluster", &*config.name)];
+        let endpoints: Vec<_> = config
+            .endpoints
+            .iter()
+            .map(|endpoint| {
+                let old = previous.and_then(|previous| previous.endpoints.iter().find(|old| old.config.address == endpoint.address));
+                old.map_or_else(|| Rc::new(Endpoint::new(Arc::clone(endpoint), &config.name, house)), Rc::clone)
+            })
+            .collect();
+        let policy = match config.policy {
+            Policy::RoundRobin => balance::Policy::RoundRobin,
+            Policy::LeastRequest => balance::Policy::LeastRequest,
+            Policy::Random => balance::Policy::Random,
+        };
+        let members = config.endpoints.iter().map(|endpoint| (endpoint.address.clone(), endpoint.weight));
+        let balancer = match previous {
+            Some(previous) => {
+                let mut balancer = previous.balancer.replace(Balancer::new(policy, [], 0));
+                balancer.rebuild(policy, members, house.random());
+                balancer
+            }
+            None => Balancer::new(policy, members, house.random()),
+        };
+        Self {
+            balancer: RefCell::new(balancer),
+            endpoints,
+            connects: page.counter(&metrics::UPSTREAM_CONNECTS, &name),
+            connect_failures: page.counter(&metrics::UPSTREAM_CONNECT_FAILURES, &name),
+            reused: page.counter(&metrics::UPSTREAM_REUSED, &name),
+            overflows: page.counter(&metrics::UPSTREAM_OVERFLOW, &name),
+            retries: page.counter(&metrics::RETRIES, &name),
+            lent: page.counter(&metrics::UPSTREAM_LENT, &name),
+            taken: page.counter(&metrics::UPSTREAM_TAKEN, &name),
+            config,
+        }
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> &Arc<config::Cluster> {
+        &self.config
+    }
+
+    pub(crate) fn slot(&self) -> ClusterSlot {
+        self.config.slot
+    }
+
+    pub(crate) fn is(&self, config: &Arc<config::Cluster>) -> bool {
+        Arc::ptr_eq(&self.config, config)
+    }
+
+    /// Chooses an endpoint, not the one at `avoid` if there is another.
+    pub(crate) fn pick(&self, random: u64, avoid: Option<usize>) -> Option<(Rc<Endpoint>, Pick)> {
+        let mut balancer = self.balancer.borrow_mut();
+        let pick = match avoid {
+            Some(avoid) if self.endpoints.len() > 1 => balancer.pick(random, |index| index != avoid),
+            Some(_) | None => balancer.pick(random, |_| true),
+        }?;
+        let endpoint = self.endpoints.get(pick.index())?;
+        Some((Rc::clone(endpoint), pick))
+    }
+
+    /// Its endpoints.
+    pub fn endpoints(&self) -> &[Rc<Endpoint>] {
+        &self.endpoints
+    }
+
+    pub(crate) fn count_lending(&self, lent: u64, taken: u64) {
+        self.lent.add(lent);
+        self.taken.add(taken);
+    }
+
+    /// Closes idle connections whose peer or time has ended.
+    pub(crate) fn sweep(&self, now: Instant) {
+        for endpoint in &self.endpoints {
+            endpoint.pool.sweep(now, self.config.timeouts.idle);
+            let (lent, taken) = endpoint.pool.traffic();
+            self.count_lending(lent, taken);
+        }
+    }
+}
+
+impl Endpoint {
+    fn new(config: Arc<config::Endpoint>, cluster: &config::Name, house: &House) -> Self {
+        let labels = [("cluster", &**cluster), ("endpoint", &*config.name)];
+        let page = house.page();
+        Self {
+            pool: Pool::new(house.shared().lending(cluster, &config.address), house.alone()),
+            requests: page.counter(&metrics::UPSTREAM_REQUESTS, &labels),
+            duration: page.histogram(&metrics::UPSTREAM_DURATION, &labels),
+            active: page.gauge(&metrics::UPSTREAM_ACTIVE, &[("cluster", &**cluster)]),
+            waiting: core::cell::Cell::new(0),
+            config,
+        }
+    }
+
+    /// Its address as text.
+    pub fn name(&self) -> &config::Name {
+        &self.config.name
+    }
+
+    /// Connections open to it, over all workers; idle on this one.
+    pub fn connections(&self) -> (u32, usize) {
+        (self.pool.lending().open(), self.pool.idle())
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        self.pool.clear();
+    }
+}

@@ -1,0 +1,105 @@
+//! A connection's life: admitted, inspected, then its requests one after the other, or its bytes.
+//!
+//! Between requests this task is all there is of a connection, so what waits here must be small: everything large is boxed when a request's
+//! first byte has come and gone when its response has.
+
+use core::{future::poll_fn, task::Poll};
+use exchange::Conn;
+use io::{Stream, Timer};
+use model::{Cause, ConnectionRecord, Instant, Scheme};
+use std::rc::Rc;
+
+use config::Kind;
+
+use crate::{House, Listener, http, inspect, listener::Admitted, tcp};
+
+/// Bytes thrown away of a client that still sends when its connection is closed.
+const LINGER_BYTES_MAX: usize = 1 << 20;
+/// How long such a client is listened to.
+const LINGER: core::time::Duration = core::time::Duration::from_secs(5);
+/// Requests of one connection served in one go before the others have their turn.
+const REQUESTS_A_TURN_MAX: u32 = 16;
+
+/// Where the rooms of one connection stand.
+pub(crate) struct Scope<'a> {
+    pub(crate) house: &'a Rc<House>,
+    pub(crate) listener: &'a Rc<Listener>,
+    pub(crate) client: &'a Rc<ConnectionRecord>,
+    pub(crate) timer: &'a Timer,
+}
+
+/// Serves an accepted connection to its end.
+pub async fn serve(house: Rc<House>, listener: Rc<Listener>, stream: Stream) {
+    let Some(admitted) = listener.admit() else {
+        house.count_fault(Cause::ConnectionLimit);
+        stream.reset();
+        return;
+    };
+    drop(listener);
+    let timer = house.ring().timer();
+    let client = match inspect::quick(&house, &admitted.listener, &stream) {
+        Some(client) => client,
+        None => match Box::pin(inspect::slow(&house, &admitted.listener, &stream, &timer)).await {
+            Ok(client) => client,
+            Err(cause) => {
+                house.count_fault(cause);
+                return;
+            }
+        },
+    };
+    let settings = match &admitted.listener.config().kind {
+        Kind::Http(_) => Some(h1::Settings { limits: admitted.listener.config().limits.head, scheme: Scheme::Http }),
+        Kind::Tcp(_) => None,
+    };
+    match settings {
+        Some(settings) => serve_http(&house, admitted, &client, Conn::server(stream, settings), &timer).await,
+        None => {
+            let scope = Scope { house: &house, listener: &admitted.listener, client: &client, timer: &timer };
+            Box::pin(tcp::proxy(&scope, stream)).await;
+        }
+    }
+}
+
+/// Requests, one after the other.
+async fn serve_http(house: &Rc<House>, admitted: Admitted, client: &Rc<ConnectionRecord>, conn: Rc<Conn>, timer: &Timer) {
+    let listener = &admitted.listener;
+    let mut in_a_row = 0;
+    while next_request(house, listener, &conn, timer).await {
+        let scope = Scope { house, listener, client, timer };
+        Box::pin(http::proxy(conn.exchange(), &scope)).await;
+        if !conn.can_accept() {
+            break;
+        }
+        in_a_row += 1;
+        if in_a_row == REQUESTS_A_TURN_MAX {
+            in_a_row = 0;
+            house.ring().yield_now().await;
+        }
+    }
+    if conn.exchanges() > 0 && !conn.can_accept() {
+        let until = house.ring().now() + LINGER;
+        let _closed = timer.within(until, Box::pin(conn.close_lingering(LINGER_BYTES_MAX))).await;
+    }
+}
+
+/// Waits for a request's first byte; `false` when the client has closed, was idle for too long, or the connection is to end.
+async fn next_request(house: &House, listener: &Rc<Listener>, conn: &Conn, timer: &Timer) -> bool {
+    let idle_until = house.ring().now().after(listener.config().timeouts.idle);
+    timer.set(idle_until.min(house.ending(listener).unwrap_or(Instant::NEVER)));
+    poll_fn(|_| {
+        if let Poll::Ready(readable) = conn.poll_readable() {
+            return Poll::Ready(readable);
+        }
+        // A connection on which no request has come yet is given its first one even while draining.
+        let ending = house.ending(listener);
+        if ending.is_some_and(|until| conn.exchanges() > 0 || until <= house.ring().now()) {
+            return Poll::Ready(false);
+        }
+        if timer.poll_expired().is_ready() && idle_until != Instant::NEVER {
+            house.count_fault(Cause::KeepAliveTimeout);
+            return Poll::Ready(false);
+        }
+        Poll::Pending
+    })
+    .await
+}

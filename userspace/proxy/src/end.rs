@@ -1,0 +1,25 @@
+//! The end of an exchange: counters and the access log, exactly once.
+
+use model::Record;
+
+use crate::{connection::Scope, http::Told};
+
+/// Counts an exchange that is over, and logs it.
+pub(crate) fn exchange(scope: &Scope<'_>, record: &Record, told: Option<&Told>) {
+    let house = scope.house;
+    if told.is_none() && record.status == 0 {
+        // The client left, or its connection broke, before a whole head had come: there was no request.
+        if let Some(cause) = record.cause {
+            house.count_fault(cause);
+        }
+        return;
+    }
+    let counters = house.routes.of(told.and_then(|told| told.route.as_ref()), &scope.client.listener, house.page());
+    counters.requests.increment();
+    counters.duration.record(house.ring().now().since(record.phases.started));
+    counters.classes[usize::from(record.status / 100).min(5)].increment();
+    if let Some(cause) = record.cause {
+        house.count_fault(cause);
+    }
+    house.write_log(record, told.map(|told| &told.head));
+}

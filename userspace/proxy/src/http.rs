@@ -1,0 +1,131 @@
+//! The story of a request: head, normalise, route, edits, pick, pool, pump, end. Everything else in this crate is a word of it.
+
+use exchange::Exchange;
+use model::{Cause, Fault, Head, Instant, Phases, Record};
+use std::{rc::Rc, sync::Arc};
+
+use config::{Action, Kind, Route, Targets};
+
+use crate::{
+    connection::Scope,
+    edits, end,
+    pump::{self, Replay},
+    reply, request, upstream,
+};
+
+/// Serves one exchange, and always ends it.
+pub(crate) async fn proxy(down: Exchange, scope: &Scope<'_>) {
+    let mut record = begin(&down, scope);
+    let mut told = None;
+    scope.listener.requests_active.increment();
+    if let Err(fault) = story(&down, scope, &mut record, &mut told).await {
+        reply::fault(&down, fault, &mut record);
+    }
+    scope.listener.requests_active.decrement();
+    end::exchange(scope, &record, told.as_ref());
+}
+
+/// What the record's end needs to know of a request.
+pub(crate) struct Told {
+    pub(crate) head: Head,
+    pub(crate) route: Option<Arc<Route>>,
+}
+
+async fn story(down: &Exchange, scope: &Scope<'_>, record: &mut Record, told: &mut Option<Told>) -> Result<(), Fault> {
+    let head = request::receive(down, scope).await?;
+    let told = told.insert(Told { head, route: None });
+    let listener = scope.listener.config();
+    let Kind::Http(http) = &listener.kind else { return Err(Fault::us(Cause::NoRoute)) };
+    request::normalise(&mut told.head, &listener)?;
+    let Some(line) = told.head.request() else { return Err(Fault::client(Cause::MalformedHead)) };
+    let found = http.table.find(&line.authority, &line.path, line.method.as_bytes()).route();
+    let route = Arc::clone(found.ok_or(Fault { scope: model::Scope::Stream, ..Fault::client(Cause::NoRoute) })?);
+    record.route = Some(Arc::clone(&route.name));
+    told.route = Some(Arc::clone(&route));
+    request::stamp(&mut told.head, scope.client, record);
+    edits::apply(&route.request_edits, &mut told.head.fields);
+    match &route.action {
+        Action::Reply(answer) => reply::fixed(down, answer, &route, record),
+        Action::Forward(targets) => forward(down, scope, record, &told.head, (&route, targets)).await,
+    }
+}
+
+/// Tries endpoints until one has answered or no further try is allowed.
+async fn forward(
+    down: &Exchange,
+    scope: &Scope<'_>,
+    record: &mut Record,
+    head: &Head,
+    (route, targets): (&Route, &Targets),
+) -> Result<(), Fault> {
+    let slot = targets.pick((scope.house.random() >> 32) as u32);
+    let cluster = scope.house.cluster(slot).ok_or(Fault::us(Cause::NoCluster))?;
+    record.cluster = Some(Arc::clone(&cluster.config().name));
+    let mut replay = Replay::default();
+    let mut tries = Tries { left: route.retry.attempts, stale_left: 1, avoid: None };
+    loop {
+        record.attempts += 1;
+        let attempt = upstream::open(scope, &cluster, &mut tries, record).await;
+        let outcome = match attempt {
+            Ok(up) => pump::run(down, up, scope, (head, route), (&mut replay, record)).await,
+            Err(fault) => Err(fault),
+        };
+        let Err(fault) = outcome else { return Ok(()) };
+        if let Some(attempt) = &mut record.attempt {
+            attempt.fault = Some(fault);
+        }
+        if !tries.allows(fault, head, record, &replay) {
+            return Err(fault);
+        }
+        cluster.retries.increment();
+    }
+}
+
+/// How often a request may still be tried.
+pub(crate) struct Tries {
+    /// Ordinary tries, the next one included.
+    pub(crate) left: u32,
+    /// Tries after an idle connection turned out to be dead.
+    stale_left: u32,
+    /// The member that failed last.
+    pub(crate) avoid: Option<usize>,
+}
+
+impl Tries {
+    /// Whether a request may be sent again after `fault`: never once any of the response was given down, or its body can not be repeated.
+    fn allows(&mut self, fault: Fault, head: &Head, record: &Record, replay: &Replay) -> bool {
+        if fault.blame != model::Blame::Origin || record.phases.responded != Instant::NEVER || !replay.is_whole() {
+            return false;
+        }
+        if fault.retry == model::Retry::Safe {
+            // The origin cannot have seen it: any method may go to another endpoint.
+            self.left = self.left.saturating_sub(1);
+            return self.left > 0;
+        }
+        // An idle connection was dead: only what may be repeated is repeated, and once (RFC 9110 §9.2.2).
+        let stale = fault.cause == Cause::UpstreamReset && record.attempt.as_ref().is_some_and(|attempt| attempt.reused);
+        let idempotent = head.request().is_some_and(|line| line.method.is_idempotent());
+        let allowed = stale && idempotent && self.stale_left > 0;
+        self.stale_left = 0;
+        allowed
+    }
+}
+
+fn begin(down: &Exchange, scope: &Scope<'_>) -> Record {
+    let now = scope.house.ring().now();
+    Record {
+        connection: Rc::clone(scope.client),
+        sequence: down.id().0,
+        id: u128::from(scope.house.random()) << 64 | u128::from(scope.house.random()),
+        phases: Phases { started: now, connected: Instant::NEVER, responded: Instant::NEVER },
+        route: None,
+        cluster: None,
+        attempt: None,
+        attempts: 0,
+        status: 0,
+        request_bytes: 0,
+        response_bytes: 0,
+        cause: None,
+        generation: scope.house.generation(),
+    }
+}

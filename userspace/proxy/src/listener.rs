@@ -1,0 +1,90 @@
+//! The live side of a listener on one worker.
+
+use core::cell::{Cell, RefCell};
+use model::Instant;
+use stats::{Counter, Gauge, Page, metrics};
+use std::{
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+/// A listener: its configuration of the moment, its counters, its open connections.
+pub struct Listener {
+    config: RefCell<Arc<config::Listener>>,
+    /// When its connections are cut, once it was removed.
+    removed_until: Cell<Option<Instant>>,
+    open: Arc<AtomicU32>,
+    accepted: Counter,
+    active: Gauge,
+    refused: Counter,
+    pub(crate) requests_active: Gauge,
+    pub(crate) cut: Counter,
+}
+
+impl Listener {
+    pub(crate) fn new(config: Arc<config::Listener>, page: &Page, open: Arc<AtomicU32>) -> Rc<Self> {
+        let name = [("listener", &*config.name)];
+        Rc::new(Self {
+            removed_until: Cell::new(None),
+            open,
+            accepted: page.counter(&metrics::DOWNSTREAM_CONNECTIONS, &name),
+            active: page.gauge(&metrics::DOWNSTREAM_ACTIVE, &name),
+            refused: page.counter(&metrics::DOWNSTREAM_REFUSED, &[("listener", &*config.name), ("reason", "connection_limit")]),
+            requests_active: page.gauge(&metrics::REQUESTS_ACTIVE, &name),
+            cut: page.counter(&metrics::DRAIN_CLOSED, &name),
+            config: RefCell::new(config),
+        })
+    }
+
+    /// Its configuration now; a removed listener keeps its last.
+    pub fn config(&self) -> Arc<config::Listener> {
+        Arc::clone(&self.config.borrow())
+    }
+
+    /// Takes a new configuration; `None` removes it.
+    pub(crate) fn take(&self, config: Option<Arc<config::Listener>>, now: Instant) {
+        match config {
+            Some(config) => {
+                self.removed_until.set(None);
+                self.config.replace(config);
+            }
+            None if self.removed_until.get().is_none() => {
+                self.removed_until.set(Some(now.after(self.config.borrow().timeouts.drain)));
+            }
+            None => {}
+        }
+    }
+
+    /// When its connections are cut; `None` while it stands. Until then they finish what they are at.
+    pub(crate) fn removed_until(&self) -> Option<Instant> {
+        self.removed_until.get()
+    }
+
+    /// Takes a connection in, unless the limit is reached; it is counted until the guard is dropped.
+    pub(crate) fn admit(self: &Rc<Self>) -> Option<Admitted> {
+        self.accepted.increment();
+        let limit = self.config.borrow().limits.connections.unwrap_or(u32::MAX);
+        if self.open.fetch_add(1, Ordering::Relaxed) >= limit {
+            self.open.fetch_sub(1, Ordering::Relaxed);
+            self.refused.increment();
+            return None;
+        }
+        self.active.increment();
+        Some(Admitted { listener: Rc::clone(self) })
+    }
+}
+
+/// An admitted connection's place in the count.
+pub(crate) struct Admitted {
+    pub(crate) listener: Rc<Listener>,
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.listener.open.fetch_sub(1, Ordering::Relaxed);
+        self.listener.active.decrement();
+    }
+}

@@ -1,0 +1,170 @@
+//! The short story: bytes from a client to an endpoint and back, each half closed when the other side closes it.
+
+use core::{future::poll_fn, task::Poll};
+use io::Stream;
+use model::{Cause, Fault, Instant, Phases, Record};
+use std::{rc::Rc, sync::Arc};
+
+use config::Kind;
+
+use crate::{Cluster, connection::Scope, upstream};
+
+/// Endpoints tried for one connection.
+const CONNECT_TRIES: u32 = 3;
+/// Bytes that one direction carries by hand before it is worth the kernel's own lane.
+const LANE_AFTER_BYTES: u64 = 256 * 1024;
+/// Bytes asked of the lane at a time.
+const LANE_STEP_BYTES: u64 = 1 << 20;
+
+/// Carries one connection to its end.
+pub(crate) async fn proxy(scope: &Scope<'_>, down: Stream) {
+    let mut record = begin(scope);
+    if let Err(fault) = story(scope, down, &mut record).await {
+        record.cause = Some(fault.cause);
+        scope.house.count_fault(fault.cause);
+    }
+    scope.house.write_log(&record, None);
+}
+
+async fn story(scope: &Scope<'_>, down: Stream, record: &mut Record) -> Result<(), Fault> {
+    let listener = scope.listener.config();
+    let Kind::Tcp(tcp) = &listener.kind else { return Err(Fault::us(Cause::NoRoute)) };
+    let slot = tcp.to.pick((scope.house.random() >> 32) as u32);
+    let cluster = scope.house.cluster(slot).ok_or(Fault::us(Cause::NoCluster))?;
+    record.cluster = Some(Arc::clone(&cluster.config().name));
+    let mut avoid = None;
+    loop {
+        record.attempts += 1;
+        let (endpoint, pick) = cluster.pick(scope.house.random(), avoid).ok_or(Fault::us(Cause::NoEndpoint))?;
+        avoid = Some(pick.index());
+        record.attempt = Some(model::Attempt { endpoint: Arc::clone(endpoint.name()), reused: false, fault: None });
+        let limit = cluster.config().limits.connections.unwrap_or(u32::MAX);
+        if endpoint.pool.lending().open() >= limit {
+            cluster.overflows.increment();
+            return Err(Fault::us(Cause::Overflow));
+        }
+        match upstream::connect(scope, &cluster, &endpoint).await {
+            Ok(up) => {
+                endpoint.requests.increment();
+                endpoint.active.increment();
+                record.phases.connected = scope.house.ring().now();
+                let carried = carry(scope, (down, up), record).await;
+                endpoint.active.decrement();
+                endpoint.pool.closed();
+                drop(pick);
+                return carried;
+            }
+            Err(fault) if record.attempts >= CONNECT_TRIES.min(tries(&cluster)) => return Err(fault),
+            Err(_fault) => cluster.retries.increment(),
+        }
+    }
+}
+
+/// One endpoint is tried once, several up to the limit.
+fn tries(cluster: &Cluster) -> u32 {
+    u32::try_from(cluster.endpoints().len()).unwrap_or(u32::MAX)
+}
+
+/// Both directions at once, until both have ended.
+async fn carry(scope: &Scope<'_>, (down, up): (Stream, Stream), record: &mut Record) -> Result<(), Fault> {
+    let moved_at = core::cell::Cell::new(scope.house.ring().now());
+    let (sent, received) = (core::cell::Cell::new(0), core::cell::Cell::new(0));
+    let client = Fault::client(Cause::DownstreamReset);
+    let origin = Fault::origin(Cause::UpstreamReset);
+    let there = half(&down, &up, (&sent, &moved_at), (client, origin));
+    let back = half(&up, &down, (&received, &moved_at), (origin, client));
+    let (mut there, mut back) = (core::pin::pin!(there), core::pin::pin!(back));
+    let (mut there_done, mut back_done) = (false, false);
+    let idle = scope.listener.config().timeouts.idle;
+    let ending = || scope.house.ending(scope.listener).unwrap_or(Instant::NEVER);
+    let deadline = || moved_at.get().after(idle).min(ending());
+    scope.timer.set(deadline());
+    let outcome = poll_fn(|context| {
+        if !there_done && let Poll::Ready(end) = there.as_mut().poll(context) {
+            end?;
+            there_done = true;
+        }
+        if !back_done && let Poll::Ready(end) = back.as_mut().poll(context) {
+            end?;
+            back_done = true;
+        }
+        if there_done && back_done {
+            return Poll::Ready(Ok(()));
+        }
+        while scope.timer.poll_expired().is_ready() {
+            if deadline() <= scope.house.ring().now() {
+                let drained = ending() <= scope.house.ring().now();
+                return Poll::Ready(Err(Fault::us(if drained { Cause::DrainTimeout } else { Cause::IdleTimeout })));
+            }
+            scope.timer.set(deadline());
+        }
+        Poll::Pending
+    })
+    .await;
+    (record.request_bytes, record.response_bytes) = (sent.get(), received.get());
+    outcome
+}
+
+type Progress<'a> = (&'a core::cell::Cell<u64>, &'a core::cell::Cell<Instant>);
+
+/// One direction: until `from` closes its half, which closes ours to `to` when all is sent.
+async fn half(from: &Stream, to: &Stream, (count, moved_at): Progress<'_>, (from_fault, to_fault): (Fault, Fault)) -> Result<(), Fault> {
+    let mut by_hand = 0_u64;
+    loop {
+        to.room().await.map_err(|_broken| to_fault)?;
+        let chunk = from.receive().await.map_err(|_broken| from_fault)?;
+        if chunk.is_empty() {
+            break;
+        }
+        by_hand += chunk.len() as u64;
+        count.set(count.get() + chunk.len() as u64);
+        moved_at.set(from.ring().now());
+        to.write(|output| output.push(chunk));
+        if by_hand >= LANE_AFTER_BYTES && from.can_splice() {
+            lane(from, to, (count, moved_at), to_fault).await?;
+            break;
+        }
+    }
+    to.finish();
+    to.flushed().await.map_err(|_broken| to_fault)
+}
+
+/// The rest of a direction, inside the kernel.
+async fn lane(from: &Stream, to: &Stream, (count, moved_at): Progress<'_>, to_fault: Fault) -> Result<(), Fault> {
+    from.disarm().await;
+    while from.has_received() {
+        let chunk = from.receive().await.map_err(|_broken| to_fault)?;
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        count.set(count.get() + chunk.len() as u64);
+        to.write(|output| output.push(chunk));
+    }
+    to.flushed().await.map_err(|_broken| to_fault)?;
+    loop {
+        let moved = from.splice_to(to, LANE_STEP_BYTES).await.map_err(|_broken| to_fault)?;
+        if moved == 0 {
+            return Ok(());
+        }
+        count.set(count.get() + moved);
+        moved_at.set(from.ring().now());
+    }
+}
+
+fn begin(scope: &Scope<'_>) -> Record {
+    Record {
+        connection: Rc::clone(scope.client),
+        sequence: 0,
+        id: u128::from(scope.client.id),
+        phases: Phases { started: scope.client.accepted, connected: Instant::NEVER, responded: Instant::NEVER },
+        route: None,
+        cluster: None,
+        attempt: None,
+        attempts: 0,
+        status: 0,
+        request_bytes: 0,
+        response_bytes: 0,
+        cause: None,
+        generation: scope.house.generation(),
+    }
+}

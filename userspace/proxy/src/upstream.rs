@@ -1,0 +1,167 @@
+//! The rooms of balance and pool: an endpoint is chosen, and a connection to it is taken or opened.
+
+use balance::Pick;
+use exchange::{Conn, Exchange, Taken};
+use io::Stream;
+use model::{Attempt, Cause, Fault, Instant, Record, Scheme};
+use std::{rc::Rc, sync::Arc, time::Duration};
+
+use crate::{Cluster, Endpoint, connection::Scope, http::Tries, proxy_protocol};
+
+/// How often a request that waits for a connection looks whether another worker has freed one.
+const WAITING_LOOK: Duration = Duration::from_millis(5);
+
+/// An attempt's connection. Dropping it closes it; [`Upstream::finish`] gives it back.
+pub(crate) struct Upstream {
+    exchange: Option<Exchange>,
+    pub(crate) endpoint: Rc<Endpoint>,
+    pub(crate) began: Instant,
+    poolable: bool,
+    _pick: Pick,
+}
+
+impl Upstream {
+    pub(crate) fn exchange(&self) -> &Exchange {
+        self.exchange.as_ref().expect("taken only by finish and drop")
+    }
+
+    /// The exchange is complete: the connection may serve another.
+    pub(crate) fn finish(mut self, now: Instant) {
+        let Some(exchange) = self.exchange.take() else { return };
+        let conn = Rc::clone(exchange.conn());
+        drop(exchange);
+        self.endpoint.active.decrement();
+        if self.poolable {
+            self.endpoint.pool.give(conn, now);
+        } else {
+            self.endpoint.pool.closed();
+        }
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        if self.exchange.take().is_some() {
+            self.endpoint.active.decrement();
+            self.endpoint.pool.closed();
+        }
+    }
+}
+
+/// Chooses an endpoint and gets a connection to it.
+pub(crate) async fn open(scope: &Scope<'_>, cluster: &Rc<Cluster>, tries: &mut Tries, record: &mut Record) -> Result<Upstream, Fault> {
+    let (endpoint, pick) = cluster.pick(scope.house.random(), tries.avoid).ok_or(Fault::us(Cause::NoEndpoint))?;
+    tries.avoid = Some(pick.index());
+    record.attempt = Some(Attempt { endpoint: Arc::clone(endpoint.name()), reused: false, fault: None });
+    let settings = h1::Settings { limits: scope.listener.config().limits.head, scheme: Scheme::Http };
+    let began = scope.house.ring().now();
+    let poolable = cluster.config().proxy_protocol.is_none();
+    let conn = match take(scope, cluster, &endpoint, settings).await? {
+        Some(conn) => {
+            cluster.reused.increment();
+            if let Some(attempt) = &mut record.attempt {
+                attempt.reused = true;
+            }
+            conn
+        }
+        None => Conn::client(connect(scope, cluster, &endpoint).await?, settings),
+    };
+    endpoint.requests.increment();
+    endpoint.active.increment();
+    record.phases.connected = scope.house.ring().now();
+    Ok(Upstream { exchange: Some(conn.exchange()), endpoint, began, poolable, _pick: pick })
+}
+
+/// An idle connection, or `None` when one is to be opened; waits while the endpoint has as many as it may.
+async fn take(scope: &Scope<'_>, cluster: &Cluster, endpoint: &Rc<Endpoint>, settings: h1::Settings) -> Result<Option<Rc<Conn>>, Fault> {
+    let config = cluster.config();
+    let ring = scope.house.ring();
+    match endpoint.pool.take(ring, settings, config.limits.connections) {
+        Taken::Reused(conn) if config.proxy_protocol.is_none() => return Ok(Some(conn)),
+        Taken::Reused(_) | Taken::Connect => return Ok(None),
+        Taken::Full => {}
+    }
+    if config.limits.pending.is_some_and(|limit| endpoint.waiting.get() >= limit) {
+        cluster.overflows.increment();
+        return Err(Fault::us(Cause::Overflow));
+    }
+    let _waiting = Waiting::new(endpoint);
+    let until = ring.now().after(config.timeouts.connect);
+    loop {
+        let look = (ring.now() + WAITING_LOOK).min(until);
+        let _looked = scope.timer.within(look, endpoint.pool.freed(ring)).await;
+        match endpoint.pool.take(ring, settings, config.limits.connections) {
+            Taken::Reused(conn) => return Ok(Some(conn)),
+            Taken::Connect => return Ok(None),
+            Taken::Full if ring.now() >= until => {
+                cluster.overflows.increment();
+                return Err(Fault::us(Cause::Overflow));
+            }
+            Taken::Full => {}
+        }
+    }
+}
+
+/// A request that waits for a connection.
+struct Waiting {
+    endpoint: Rc<Endpoint>,
+}
+
+impl Waiting {
+    fn new(endpoint: &Rc<Endpoint>) -> Self {
+        endpoint.waiting.set(endpoint.waiting.get() + 1);
+        Self { endpoint: Rc::clone(endpoint) }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.endpoint.waiting.set(self.endpoint.waiting.get() - 1);
+    }
+}
+
+/// Opens a connection, counted as the endpoint's from the first moment; on failure the count is given back.
+pub(crate) async fn connect(scope: &Scope<'_>, cluster: &Cluster, endpoint: &Endpoint) -> Result<Stream, Fault> {
+    let ring = scope.house.ring();
+    let opening = Opening::new(endpoint);
+    cluster.connects.increment();
+    let until = ring.now().after(cluster.config().timeouts.connect);
+    let failure = match scope.timer.within(until, ring.connect(&endpoint.config.address)).await {
+        Some(Ok(stream)) => {
+            if let Some(version) = cluster.config().proxy_protocol {
+                let ours = stream.addresses().ok().map(|(peer, _)| peer);
+                stream.write(|output| proxy_protocol::write(version, &scope.client.client, ours.as_ref(), output.tail()));
+            }
+            opening.keep();
+            return Ok(stream);
+        }
+        Some(Err(_errno)) => Cause::ConnectFailed,
+        None => Cause::ConnectTimeout,
+    };
+    cluster.connect_failures.increment();
+    Err(Fault::origin(failure).safe())
+}
+
+/// A connection's place in its endpoint's count while it is being opened.
+struct Opening<'a> {
+    endpoint: Option<&'a Endpoint>,
+}
+
+impl<'a> Opening<'a> {
+    fn new(endpoint: &'a Endpoint) -> Self {
+        endpoint.pool.opened();
+        Self { endpoint: Some(endpoint) }
+    }
+
+    fn keep(mut self) {
+        self.endpoint = None;
+    }
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        if let Some(endpoint) = self.endpoint {
+            endpoint.pool.closed();
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! All workers of the process, as the control side holds them.
+
+use config::Snapshot;
+use core::time::Duration;
+use crossbeam::channel::{Receiver, Sender, bounded};
+use io::{
+    ListenError, Post, Ring, mailbox,
+    uring::{Features, Forced, Refusal, Uring, UringOptions},
+};
+use proxy::{HouseOptions, Shared};
+use stats::{Hub, Lines};
+use std::{rc::Rc, sync::Arc, thread};
+
+use crate::{Change, Pulse, Sockets, Worker, pulse::RingCounters};
+
+/// How often a worker shows its pulse.
+const BEAT_EVERY: Duration = Duration::from_millis(100);
+/// How long a worker may take to answer a letter; it answers within a turn.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How to start.
+pub struct FleetOptions {
+    /// Whose counters.
+    pub hub: Hub,
+    /// One end of a queue of log lines for each worker: so many workers there are.
+    pub lines: Vec<Lines>,
+    /// Engine features to do without.
+    pub forced: Forced,
+}
+
+/// Why the workers could not start, or could not take a change.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The kernel gives no ring.
+    #[error(transparent)]
+    Ring(#[from] Refusal),
+    /// A thread could not be started.
+    #[error("a worker's thread could not be started: {0}")]
+    Thread(#[from] std::io::Error),
+    /// A worker does not answer.
+    #[error("worker {0} does not answer")]
+    Silent(usize),
+}
+
+/// All workers.
+pub struct Fleet {
+    workers: Vec<Hand>,
+    sockets: Sockets,
+    features: Features,
+}
+
+/// One worker, from outside.
+struct Hand {
+    post: Post<Letter>,
+    answers: Receiver<Answer>,
+    pulse: Arc<Pulse>,
+}
+
+enum Letter {
+    Change(Change),
+    Drain(Duration),
+}
+
+/// A worker's word: started, or the configuration it gave up, to be freed here.
+enum Answer {
+    Started(Features),
+    Refused(Refusal),
+    Taken(Arc<Snapshot>),
+}
+
+impl Fleet {
+    /// Starts the workers and lets them listen.
+    pub fn start(snapshot: &Arc<Snapshot>, options: FleetOptions) -> Result<Self, StartError> {
+        let count = options.lines.len();
+        let sockets = Sockets::default();
+        let opened = sockets.open(snapshot, count)?;
+        let shared = Arc::new(Shared::default());
+        let cores = core_affinity::get_core_ids().unwrap_or_default();
+        let mut workers = Vec::with_capacity(count);
+        for (index, lines) in options.lines.into_iter().enumerate() {
+            let (answer, answers) = bounded(4);
+            let (post_to, post) = bounded(1);
+            let pulse = Arc::new(Pulse::default());
+            let start = Start {
+                index,
+                count,
+                core: cores.get(index % cores.len().max(1)).copied(),
+                forced: options.forced,
+                snapshot: Arc::clone(snapshot),
+                hub: options.hub.clone(),
+                shared: Arc::clone(&shared),
+                lines,
+                pulse: Arc::clone(&pulse),
+                answer,
+                post: post_to,
+            };
+            thread::Builder::new().name(format!("worker-{index}")).spawn(move || start.run())?;
+            let Ok(Answer::Started(features)) = expect_start(&answers, index)? else { return Err(StartError::Silent(index)) };
+            let post = post.recv_timeout(ANSWER_TIMEOUT).map_err(|_silent| StartError::Silent(index))?;
+            workers.push((Hand { post, answers, pulse }, features));
+        }
+        let features = workers.first().map(|(_, features)| *features).ok_or(StartError::Silent(0))?;
+        let workers = workers.into_iter().map(|(hand, _)| hand).collect();
+        let mut fleet = Self { workers, sockets, features };
+        fleet.commit(snapshot, opened)?;
+        Ok(fleet)
+    }
+
+    /// What the engine uses of this kernel.
+    pub fn features(&self) -> Features {
+        self.features
+    }
+
+    /// The workers' signs of life.
+    pub fn pulses(&self) -> Vec<Arc<Pulse>> {
+        self.workers.iter().map(|hand| Arc::clone(&hand.pulse)).collect()
+    }
+
+    /// Opens what `snapshot` needs, then lets all workers take it; when a socket cannot be opened, none does.
+    pub fn apply(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), StartError> {
+        let opened = self.sockets.open(snapshot, self.workers.len())?;
+        self.commit(snapshot, opened)
+    }
+
+    fn commit(&mut self, snapshot: &Arc<Snapshot>, opened: crate::Opened) -> Result<(), StartError> {
+        let (shares, closed, wanted) = opened.into_parts();
+        for (index, (hand, opened)) in self.workers.iter().zip(shares).enumerate() {
+            let change = Change { snapshot: Arc::clone(snapshot), opened, closed: closed.clone() };
+            hand.post.send(Letter::Change(change)).map_err(|_full| StartError::Silent(index))?;
+        }
+        for (index, hand) in self.workers.iter().enumerate() {
+            match hand.answers.recv_timeout(ANSWER_TIMEOUT) {
+                Ok(Answer::Taken(old)) => drop(old),
+                Ok(Answer::Started(_) | Answer::Refused(_)) | Err(_) => return Err(StartError::Silent(index)),
+            }
+        }
+        self.sockets.commit(wanted);
+        Ok(())
+    }
+
+    /// Lets all workers drain; what is left after `timeout` is cut.
+    pub fn drain(&mut self, timeout: Duration) {
+        for hand in &self.workers {
+            // A worker that cannot take another letter is beyond draining; the process ends all the same.
+            drop(hand.post.send(Letter::Drain(timeout)));
+            hand.pulse.beat(usize::MAX);
+        }
+    }
+
+    /// Whether no worker serves a connection any more.
+    pub fn is_drained(&self) -> bool {
+        self.workers.iter().all(|hand| hand.pulse.serving() == 0)
+    }
+}
+
+fn expect_start(answers: &Receiver<Answer>, index: usize) -> Result<Result<Answer, ()>, StartError> {
+    match answers.recv_timeout(ANSWER_TIMEOUT) {
+        Ok(Answer::Refused(refusal)) => Err(refusal.into()),
+        Ok(answer) => Ok(Ok(answer)),
+        Err(_silent) => Err(StartError::Silent(index)),
+    }
+}
+
+/// What a worker's thread begins with.
+struct Start {
+    index: usize,
+    count: usize,
+    core: Option<core_affinity::CoreId>,
+    forced: Forced,
+    snapshot: Arc<Snapshot>,
+    hub: Hub,
+    shared: Arc<Shared>,
+    lines: Lines,
+    pulse: Arc<Pulse>,
+    answer: Sender<Answer>,
+    post: Sender<Post<Letter>>,
+}
+
+impl Start {
+    /// The thread's life: pinned before it touches any memory of its own.
+    fn run(self) {
+        if let Some(core) = self.core {
+            // Refused where the affinity mask changed meanwhile: then it runs unpinned.
+            let _pinned = core_affinity::set_for_current(core);
+        }
+        let uring = match Uring::new(UringOptions { forced: self.forced, ..UringOptions::default() }) {
+            Ok(uring) => uring,
+            Err(refusal) => {
+                drop(self.answer.send(Answer::Refused(refusal)));
+                return;
+            }
+        };
+        let features = uring.features();
+        let ring = Ring::uring(uring);
+        let number = |index: usize| u32::try_from(index).unwrap_or(u32::MAX);
+        let worker = Worker::new(
+            ring.clone(),
+            HouseOptions {
+                snapshot: self.snapshot,
+                page: self.hub.page(),
+                shared: self.shared,
+                worker: (number(self.index), number(self.count)),
+                seed: fastrand::u64(..),
+                lines: self.lines,
+            },
+        );
+        let (letters, post) = match mailbox::<Letter>(&ring) {
+            Ok(both) => both,
+            Err(errno) => {
+                let refusal = Refusal { cause: format!("no eventfd: {errno}"), remedy: "raise the file limit (ulimit -n)" };
+                drop(self.answer.send(Answer::Refused(refusal)));
+                return;
+            }
+        };
+        let (inner, answer) = (Rc::clone(&worker), self.answer.clone());
+        ring.spawn(async move {
+            loop {
+                match letters.next().await {
+                    Letter::Change(change) => drop(answer.send(Answer::Taken(inner.take(change)))),
+                    Letter::Drain(timeout) => inner.drain(inner.house().ring().now() + timeout),
+                }
+            }
+        });
+        let (inner, pulse, index) = (Rc::clone(&worker), self.pulse, self.index);
+        ring.spawn(async move {
+            let house = inner.house();
+            let mut counters = RingCounters::new(house, number(index));
+            loop {
+                counters.publish(house);
+                pulse.beat(inner.serving());
+                house.ring().sleep(BEAT_EVERY).await;
+            }
+        });
+        drop(self.post.send(post));
+        drop(self.answer.send(Answer::Started(features)));
+        ring.run(|| {
+            worker.house().end_turn();
+            false
+        });
+    }
+}

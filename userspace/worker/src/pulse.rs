@@ -1,0 +1,75 @@
+//! What a worker shows of itself to other threads: atomics that it alone writes.
+
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use io::Counts;
+use proxy::House;
+use stats::{Counter, Gauge, metrics};
+use std::sync::Arc;
+
+/// A worker's signs of life.
+#[derive(Debug, Default)]
+pub struct Pulse {
+    /// Raised several times a second while the worker's loop turns.
+    pub beats: Arc<AtomicU64>,
+    serving: AtomicUsize,
+}
+
+impl Pulse {
+    /// Connections being served.
+    pub fn serving(&self) -> usize {
+        self.serving.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn beat(&self, serving: usize) {
+        self.serving.store(serving, Ordering::Relaxed);
+        self.beats.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The ring's counts as metrics.
+pub(crate) struct RingCounters {
+    seen: Counts,
+    seen_panics: u64,
+    turns: Counter,
+    completions: Counter,
+    parked: Counter,
+    short_sends: Counter,
+    heap_moved: Counter,
+    accept_paused: Counter,
+    panics: Counter,
+    tasks: Gauge,
+}
+
+impl RingCounters {
+    pub(crate) fn new(house: &House, worker: u32) -> Self {
+        let name = worker.to_string();
+        let labels = [("worker", &*name)];
+        let page = house.page();
+        Self {
+            seen: Counts::default(),
+            seen_panics: 0,
+            turns: page.counter(&metrics::WORKER_TURNS, &labels),
+            completions: page.counter(&metrics::WORKER_COMPLETIONS, &labels),
+            parked: page.counter(&metrics::WORKER_RECV_PARKED, &labels),
+            short_sends: page.counter(&metrics::WORKER_SEND_SHORT, &labels),
+            heap_moved: page.counter(&metrics::WORKER_HEAP_MOVED, &labels),
+            accept_paused: page.counter(&metrics::WORKER_ACCEPT_PAUSED, &labels),
+            panics: page.counter(&metrics::WORKER_PANICS, &labels),
+            tasks: page.gauge(&metrics::WORKER_TASKS, &labels),
+        }
+    }
+
+    pub(crate) fn publish(&mut self, house: &House) {
+        let now = house.ring().counts();
+        let seen = core::mem::replace(&mut self.seen, now);
+        self.turns.add(now.turns - seen.turns);
+        self.completions.add(now.completions - seen.completions);
+        self.parked.add(now.parked - seen.parked);
+        self.short_sends.add(now.short_sends - seen.short_sends);
+        self.heap_moved.add(now.heap_moved_bytes - seen.heap_moved_bytes);
+        self.accept_paused.add(now.accept_paused - seen.accept_paused);
+        let panics = house.ring().panics();
+        self.panics.add(panics - core::mem::replace(&mut self.seen_panics, panics));
+        self.tasks.set(i64::try_from(house.ring().tasks()).unwrap_or(i64::MAX));
+    }
+}

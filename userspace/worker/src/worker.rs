@@ -1,0 +1,154 @@
+//! One worker on its ring: accepts, serves, takes changes. The same over the kernel and in the simulation.
+
+use config::{Name, Snapshot};
+use core::{
+    cell::{Cell, RefCell},
+    future::{Future, poll_fn},
+    pin::pin,
+    task::Poll,
+    time::Duration,
+};
+use io::{Descriptor, Ring};
+use model::{Address, Instant};
+use proxy::{House, HouseOptions, Listener};
+use std::{collections::HashMap, rc::Rc, sync::Arc};
+
+/// How long accepting pauses when descriptors have run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often idle upstream connections are looked through.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// A configuration on its way to a worker.
+#[derive(Debug)]
+pub struct Change {
+    /// The configuration.
+    pub snapshot: Arc<Snapshot>,
+    /// This worker's share of the listening sockets that it opens.
+    pub opened: Vec<(Name, Address, Descriptor)>,
+    /// The addresses that are listened on no longer.
+    pub closed: Vec<(Name, Address)>,
+}
+
+/// A worker.
+pub struct Worker {
+    house: Rc<House>,
+    doors: RefCell<HashMap<(Name, Address), Rc<Door>>>,
+    serving: Rc<Cell<usize>>,
+}
+
+/// A listening socket's task, which ends when it is told to.
+#[derive(Default)]
+struct Door {
+    closing: Cell<bool>,
+}
+
+impl Worker {
+    /// A worker on `ring`, not listening yet.
+    pub fn new(ring: Ring, options: HouseOptions) -> Rc<Self> {
+        let house = House::new(ring, options);
+        let worker = Rc::new(Self { house, doors: RefCell::default(), serving: Rc::default() });
+        let house = Rc::clone(&worker.house);
+        worker.house.ring().spawn(async move {
+            loop {
+                house.ring().sleep(SWEEP_EVERY).await;
+                house.sweep();
+            }
+        });
+        worker
+    }
+
+    /// What its rooms may touch.
+    pub fn house(&self) -> &Rc<House> {
+        &self.house
+    }
+
+    /// Takes a change; gives the old configuration back.
+    pub fn take(self: &Rc<Self>, change: Change) -> Arc<Snapshot> {
+        for key in change.closed {
+            self.close(&key);
+        }
+        let old = self.house.take(Arc::clone(&change.snapshot));
+        for (name, address, descriptor) in change.opened {
+            if let Some(config) = change.snapshot.listeners.get(&name) {
+                let listener = self.house.listener(config);
+                self.open((name, address), listener, descriptor);
+            }
+        }
+        old
+    }
+
+    /// Accepts no more; every response is its connection's last; what is left at `until` is cut.
+    pub fn drain(&self, until: Instant) {
+        let keys: Vec<_> = self.doors.borrow().keys().cloned().collect();
+        for key in keys {
+            self.close(&key);
+        }
+        self.house.drain(until);
+    }
+
+    /// Connections being served.
+    pub fn serving(&self) -> usize {
+        self.serving.get()
+    }
+
+    fn open(self: &Rc<Self>, key: (Name, Address), listener: Rc<Listener>, descriptor: Descriptor) {
+        let door = Rc::new(Door::default());
+        self.doors.borrow_mut().insert(key, Rc::clone(&door));
+        let worker = Rc::clone(self);
+        self.house.ring().spawn(async move { worker.accept(&door, &listener, descriptor).await });
+    }
+
+    fn close(&self, key: &(Name, Address)) {
+        if let Some(door) = self.doors.borrow_mut().remove(key) {
+            door.closing.set(true);
+            self.house.ring().wake_all();
+        }
+    }
+
+    /// Accepts until the door closes.
+    async fn accept(&self, door: &Door, listener: &Rc<Listener>, descriptor: Descriptor) {
+        let ring = self.house.ring();
+        let socket = ring.listen(descriptor);
+        loop {
+            let Some(accepted) = unless(&door.closing, socket.accept()).await else { return };
+            match accepted {
+                Ok(stream) => {
+                    let serving = Serving::begin(&self.serving);
+                    let (house, listener) = (Rc::clone(&self.house), Rc::clone(listener));
+                    ring.spawn(async move {
+                        proxy::serve(house, listener, stream).await;
+                        drop(serving);
+                    });
+                }
+                // Descriptors or memory have run out: existing traffic goes on, and accepting is tried again when some may have come back.
+                Err(_errno) => {
+                    unless(&door.closing, ring.sleep(ACCEPT_PAUSE)).await;
+                }
+            }
+        }
+    }
+}
+
+/// Awaits `future` unless the flag is up.
+async fn unless<T>(flag: &Cell<bool>, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|context| if flag.get() { Poll::Ready(None) } else { future.as_mut().poll(context).map(Some) }).await
+}
+
+/// A connection's place in the count, given back even by a panic.
+struct Serving {
+    count: Rc<Cell<usize>>,
+}
+
+impl Serving {
+    fn begin(count: &Rc<Cell<usize>>) -> Self {
+        count.set(count.get() + 1);
+        Self { count: Rc::clone(count) }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.count.set(self.count.get() - 1);
+    }
+}
