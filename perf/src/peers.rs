@@ -47,7 +47,7 @@ pub(crate) struct Site {
 }
 
 /// More than any row opens, less than the machine's limit of open files allows.
-const CONNECTIONS_MAX: usize = 9900;
+const CONNECTIONS_MAX: usize = 9300;
 
 impl Peer {
     /// Write the configuration.

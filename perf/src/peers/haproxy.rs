@@ -29,8 +29,10 @@ fn config(site: &Site) -> String {
         "global
     nbthread {workers}
     maxconn {CONNECTIONS_MAX}
+    maxpipes 256
     stats socket {socket} mode 600 level admin expose-fd listeners
 defaults
+    option splice-auto
     timeout connect 5s
     timeout client 1h
     timeout server 1h

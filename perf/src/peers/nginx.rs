@@ -55,7 +55,7 @@ http {{
 {servers}}}
 stream {{
     upstream origin {{ {upstream}}}
-    server {{ listen {tcp} backlog=4096; proxy_pass origin; proxy_buffer_size 64k; tcp_nodelay on; }}
+    server {{ listen {tcp} backlog=4096; proxy_pass origin; proxy_buffer_size 256k; tcp_nodelay on; }}
 }}
 ",
         workers = site.workers,
