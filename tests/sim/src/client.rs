@@ -15,7 +15,7 @@ use model::Address;
 
 use crate::{
     ledger::{Answer, Ledger},
-    plan::{Body, Mood, Plan},
+    plan::{Body, Conduct, Mood, Plan},
     wire::{Ended, Head, Wire, announced, framed, write_slowly},
 };
 
@@ -62,8 +62,11 @@ impl Client {
     /// Opens a connection and carries the requests `ids` over it.
     pub async fn connection(self, ids: Vec<u64>, mut random: Random) {
         self.ring.sleep(Duration::from_micros(random.below(200_000) as u64)).await;
+        let mut follows_early = false;
         for id in &ids {
-            self.ledger.note(*id, |_| {});
+            self.ledger.note(*id, |entry| entry.follows_early = follows_early);
+            let plan = Plan::new(self.seed, *id, self.mood);
+            follows_early |= plan.conduct == Conduct::Early && plan.request.length() > 0;
         }
         let stream = match self.ring.connect(&self.address).await {
             Ok(stream) => stream,

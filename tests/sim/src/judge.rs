@@ -52,6 +52,7 @@ fn judge_entry(plan: &Plan, entry: &Entry, rules: Rules) -> Result<(), String> {
         Some(Answer::Cut(head, body, ended)) => judge_cut(plan, entry, (head, body, *ended), rules),
         Some(Answer::None(Ended::Malformed)) => Err("its response is not HTTP".to_owned()),
         Some(Answer::None(_)) | None if entry.orphaned || entry.aborted || entry.broken || !entry.sent => Ok(()),
+        Some(Answer::None(ended)) if entry.follows_early && *ended != Ended::Silent => Ok(()),
         Some(Answer::None(ended)) => Err(format!("no answer, the connection ended: {ended:?}")),
         None => Err("no answer".to_owned()),
     }

@@ -41,6 +41,8 @@ pub struct Entry {
     pub broken: bool,
     /// Whether a response before it on the same connection was the connection's last.
     pub orphaned: bool,
+    /// Whether the response before it came before its request's body was read: then the connection may have been closed.
+    pub follows_early: bool,
     /// How often an origin saw its head.
     pub heads_seen: usize,
     /// How often an origin saw the whole of it.

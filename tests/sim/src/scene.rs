@@ -73,7 +73,7 @@ impl Setting {
 pub fn http_config(cluster: &str) -> String {
     format!(
         "version: 1
-defaults: {{ timeouts: {{ connect: 5s, request: 60s, idle: 120s }} }}
+defaults: {{ timeouts: {{ connect: 200s, request: 3000s, request_head: 3000s, idle: 3000s }} }}
 listeners:
   web: {{ bind: [\"{PROXY}\"], http: {{ sites: [{{ hosts: [\"*\"], routes: [{{ to: origins }}] }}] }} }}
 clusters:
@@ -94,6 +94,7 @@ pub fn run(setting: Setting) -> Result<(), String> {
     let outcome = scene.play();
     if traced {
         let entries = scene.ledger.with(|book| book.entries.iter().map(|(id, entry)| format!("{id}: {entry:?}\n")).collect::<String>());
+        let entries = format!("{:?}\n{entries}", scene.setting.chaos);
         std::io::stdout().write_all((world.trace() + &entries).as_bytes()).map_err(|error| error.to_string())?;
     }
     outcome.map_err(|wrong| format!("seed {seed}: {wrong}"))

@@ -88,15 +88,11 @@ impl Conn {
         conn.stream.rest().await
     }
 
-    /// Closes after what was written has been read by the client: our half first, then what it still sends is thrown away, up to
-    /// `drain_bytes_max`. Closing with unread bytes would reset the connection and could destroy the response on its way.
-    pub async fn close_lingering(&self, drain_bytes_max: usize) {
-        self.stream.finish();
-        if self.stream.flushed().await.is_err() {
-            return;
-        }
+    /// Throws away what the client still sends until it closes, up to `bytes_max`: closing a socket with unread bytes would reset the
+    /// connection and could destroy the response on its way (RFC 9112 §9.6).
+    pub async fn drain(&self, bytes_max: usize) {
         let mut drained = 0;
-        while drained < drain_bytes_max {
+        while drained < bytes_max {
             match self.stream.receive().await {
                 Ok(chunk) if !chunk.is_empty() => drained += chunk.len(),
                 Ok(_) | Err(_) => return,

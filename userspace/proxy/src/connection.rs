@@ -76,10 +76,22 @@ async fn serve_http(house: &Rc<House>, admitted: Admitted, client: &Rc<Connectio
             house.ring().yield_now().await;
         }
     }
-    if conn.exchanges() > 0 && !conn.can_accept() {
-        let until = house.ring().now() + LINGER;
-        let _closed = timer.within(until, Box::pin(conn.close_lingering(LINGER_BYTES_MAX))).await;
+    if conn.exchanges() > 0 && (!conn.can_accept() || conn.stream().unsent() > 0) {
+        Box::pin(close(house, listener, &conn, timer)).await;
     }
+}
+
+/// Closes a connection whose last response is not yet sent, or which the client may still be sending on.
+async fn close(house: &House, listener: &Listener, conn: &Conn, timer: &Timer) {
+    // As long as a client may be idle it may take for reading: closing now would cut its response.
+    let now = house.ring().now();
+    let until = now.after(listener.config().timeouts.idle).min(house.draining().unwrap_or(Instant::NEVER));
+    conn.stream().finish();
+    if !matches!(timer.within(until, conn.stream().flushed()).await, Some(Ok(()))) || conn.can_accept() {
+        return;
+    }
+    let until = house.ring().now() + LINGER;
+    let _closed = timer.within(until, conn.drain(LINGER_BYTES_MAX)).await;
 }
 
 /// Waits for a request's first byte; `false` when the client has closed, was idle for too long, or the connection is to end.
