@@ -9,24 +9,27 @@ macro_rules! names {
         #[expect(missing_docs, reason = "their names are the fields' names")]
         pub enum Name { Other, $($variant),* }
 
-        /// For each length the first letters of the names of that length.
-        static SIEVE: [u32; 32] = {
-            let mut sieve = [0; 32];
-            $(sieve[$text.len()] |= letter($text.as_bytes()[0]);)*
-            sieve
+        /// By length and first letter the one name it can be: two that shared both would not compile.
+        static CANDIDATES: [[Name; 32]; LENGTH_MAX + 1] = {
+            let mut candidates = [[Name::Other; 32]; LENGTH_MAX + 1];
+            $({
+                let text = $text.as_bytes();
+                let candidate = &mut candidates[text.len()][letter(text[0])];
+                assert!(matches!(candidate, Name::Other), "a name shares length and first letter with another");
+                *candidate = Name::$variant;
+            })*
+            candidates
         };
 
         impl Name {
-            /// Recognises a name: length and first letter rule nearly all of them out.
+            /// Recognises a name: length and first letter leave one to compare with, if any.
             #[inline]
             pub fn of(name: &[u8]) -> Self {
-                let Some(first) = name.first() else { return Self::Other };
-                let sieve = SIEVE.get(name.len()).copied().unwrap_or_default();
-                if sieve & letter(*first) == 0 {
-                    return Self::Other;
-                }
-                $(if name.len() == $text.len() && name.eq_ignore_ascii_case($text.as_bytes()) { return Self::$variant; })*
-                Self::Other
+                let (Some(first), Some(candidates)) = (name.first(), CANDIDATES.get(name.len())) else { return Self::Other };
+                let candidate = candidates[letter(*first)];
+                let same = |(byte, text): (&u8, &u8)| byte.to_ascii_lowercase() == *text;
+                // (Byte by byte: for names this short it is quicker than `eq_ignore_ascii_case`.)
+                if candidate != Self::Other && name.iter().zip(candidate.as_str().as_bytes()).all(same) { candidate } else { Self::Other }
             }
 
             /// As we write it; empty for `Other`.
@@ -40,9 +43,12 @@ macro_rules! names {
     };
 }
 
-/// One bit for a letter of either case (other bytes share bits; the comparison decides).
-const fn letter(byte: u8) -> u32 {
-    1 << (byte & 31)
+/// Length of the longest name.
+const LENGTH_MAX: usize = 17;
+
+/// A number for a letter of either case (other bytes share numbers; the comparison decides).
+const fn letter(byte: u8) -> usize {
+    (byte & 31) as usize
 }
 
 names! {
