@@ -55,3 +55,24 @@ fn listener(out: &mut String, name: &str, bind: SocketAddr, site: &Site) {
     )
     .expect("a String takes all");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Site, write};
+    use core::net::SocketAddr;
+
+    #[test]
+    fn every_version_is_a_good_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        for version in 0..4 {
+            let folder = folder.path().to_owned();
+            let origins = [address(4), address(5)];
+            let site = Site { folder, http: address(1), tcp: address(2), extra: address(3), origins, workers: 1, version };
+            write(&site).unwrap();
+            let loaded = config::load(&site.path("sluice.yaml")).unwrap();
+            let snapshot = config::compile(&loaded, None).unwrap();
+            assert_eq!(snapshot.listeners.len(), 2 + usize::from(version % 2 == 1));
+        }
+    }
+}

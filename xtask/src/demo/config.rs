@@ -57,3 +57,21 @@ admin: {{ bind: \"unix:{admin}\" }}
         admin = admin.display()
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Version, write};
+    use core::net::SocketAddr;
+
+    #[test]
+    fn both_versions_are_good_configurations() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("sluice.yaml");
+        let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        for version in [Version::First, Version::Second] {
+            write(&file, version, address(1), [address(2), address(3), address(4)]).unwrap();
+            let loaded = config::load(&file).unwrap();
+            assert_eq!(config::compile(&loaded, None).unwrap().clusters().count(), 3);
+        }
+    }
+}
