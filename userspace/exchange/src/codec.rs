@@ -52,9 +52,10 @@ impl Codec {
         }
     }
 
+    /// Whether nothing more may be read before our side of the exchange is complete, or before another begins.
     pub(crate) fn is_waiting(&self) -> bool {
         match self {
-            Self::H1(codec) => codec.is_waiting(),
+            Self::H1(codec) => codec.is_waiting() || !codec.is_server() && codec.receiving_done(),
         }
     }
 

@@ -122,7 +122,7 @@ impl Conn {
                 }
             };
             let Ok(mut chunk) = received else {
-                return Poll::Ready(Err(self.broken(&state.codec)));
+                return Poll::Ready(Err(broken(&state.codec)));
             };
             let closed = chunk.is_empty();
             let part = state.codec.receive(&mut chunk);
@@ -131,26 +131,18 @@ impl Conn {
             }
             match part {
                 Ok(Some(part)) => return Poll::Ready(Ok(part)),
-                Ok(None) if closed => return Poll::Ready(self.closed(&mut state.codec)),
+                Ok(None) if closed => return Poll::Ready(Self::closed(&mut state.codec)),
                 Ok(None) => {}
                 Err(fault) => return Poll::Ready(Err(fault)),
             }
         }
     }
 
-    fn closed(&self, codec: &mut Codec) -> Result<Part, Fault> {
+    fn closed(codec: &mut Codec) -> Result<Part, Fault> {
         match codec.eof() {
             Ok(Some(part)) => Ok(part),
-            Ok(None) => Err(self.broken(codec)),
+            Ok(None) => Err(broken(codec)),
             Err(fault) => Err(fault),
-        }
-    }
-
-    /// The connection broke or ended between messages.
-    fn broken(&self, codec: &Codec) -> Fault {
-        match codec {
-            Codec::H1(codec) if codec.is_server() => Fault::client(Cause::DownstreamReset),
-            Codec::H1(_) => Fault::origin(Cause::UpstreamReset),
         }
     }
 
@@ -160,7 +152,7 @@ impl Conn {
     }
 
     pub(crate) fn poll_room(&self) -> Poll<Result<(), Fault>> {
-        self.stream.poll_room().map(|room| room.map_err(|_errno| self.broken(&self.state.borrow().codec)))
+        self.stream.poll_room().map(|room| room.map_err(|_errno| broken(&self.state.borrow().codec)))
     }
 
     pub(crate) fn send(&self, part: Part) -> Result<(), Fault> {
@@ -203,6 +195,14 @@ impl Conn {
 
     /// Waits until everything written is in the kernel's hands.
     pub(crate) async fn flushed(&self) -> Result<(), Fault> {
-        poll_fn(|_| self.stream.poll_flushed()).await.map_err(|_errno| self.broken(&self.state.borrow().codec))
+        poll_fn(|_| self.stream.poll_flushed()).await.map_err(|_errno| broken(&self.state.borrow().codec))
+    }
+}
+
+/// The connection broke or ended between messages.
+fn broken(codec: &Codec) -> Fault {
+    match codec {
+        Codec::H1(codec) if codec.is_server() => Fault::client(Cause::DownstreamReset),
+        Codec::H1(_) => Fault::origin(Cause::UpstreamReset),
     }
 }

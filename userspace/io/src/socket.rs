@@ -79,6 +79,7 @@ pub(crate) enum Ended {
 #[derive(Default)]
 pub(crate) struct Inbox {
     first: Chunk,
+    #[expect(clippy::box_collection, reason = "a pointer in every entry instead of four words that nearly none needs")]
     rest: Option<Box<VecDeque<Chunk>>>,
 }
 

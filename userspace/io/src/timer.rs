@@ -40,7 +40,7 @@ impl Timer {
     pub async fn within<T>(&self, at: Instant, future: impl Future<Output = T>) -> Option<T> {
         self.set(at);
         let mut future = core::pin::pin!(future);
-        core::future::poll_fn(|context| match future.as_mut().poll(context) {
+        poll_fn(|context| match future.as_mut().poll(context) {
             Poll::Ready(value) => Poll::Ready(Some(value)),
             Poll::Pending => self.poll_expired().map(|()| None),
         })

@@ -3,6 +3,8 @@
 //! Six levels of 64 slots, the finest about one millisecond wide; a timer stands in the level where its remaining time fits and comes down
 //! a level when its slot is reached. Timers of a slot form a doubly linked list inside one table, so that cancelling one costs no search.
 
+#![expect(clippy::cast_possible_truncation, reason = "slots and levels are below 64 by their masks")]
+
 use model::Instant;
 
 const LEVELS: usize = 6;

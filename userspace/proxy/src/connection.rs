@@ -47,17 +47,16 @@ pub async fn serve(house: Rc<House>, listener: Rc<Listener>, stream: Stream) {
             }
         },
     };
-    let settings = match &admitted.listener.config().kind {
-        Kind::Http(_) => Some(h1::Settings { limits: admitted.listener.config().limits.head, scheme: Scheme::Http }),
-        Kind::Tcp(_) => None,
-    };
-    match settings {
-        Some(settings) => serve_http(&house, admitted, &client, Conn::server(stream, settings), &timer).await,
-        None => {
-            let scope = Scope { house: &house, listener: &admitted.listener, client: &client, timer: &timer };
-            Box::pin(tcp::proxy(&scope, stream)).await;
-        }
+    let config = admitted.listener.config();
+    if matches!(config.kind, Kind::Tcp(_)) {
+        drop(config);
+        let scope = Scope { house: &house, listener: &admitted.listener, client: &client, timer: &timer };
+        Box::pin(tcp::proxy(&scope, stream)).await;
+        return;
     }
+    let conn = Conn::server(stream, h1::Settings { limits: config.limits.head, scheme: Scheme::Http });
+    drop(config);
+    serve_http(&house, admitted, &client, conn, &timer).await;
 }
 
 /// Requests, one after the other.

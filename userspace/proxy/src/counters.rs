@@ -11,8 +11,11 @@ use std::{collections::HashMap, rc::Rc, sync::Arc};
 /// The counters of all routes used so far.
 #[derive(Default)]
 pub(crate) struct RouteCounters {
-    routes: RefCell<HashMap<usize, (Arc<Route>, Rc<RouteCounter>), BuildHasherDefault<AddressHasher>>>,
+    routes: RefCell<HashMap<usize, Known, BuildHasherDefault<AddressHasher>>>,
 }
+
+/// A route, held so that its address stays its own, and its counters.
+type Known = (Arc<Route>, Rc<RouteCounter>);
 
 /// The counters of one route.
 pub(crate) struct RouteCounter {

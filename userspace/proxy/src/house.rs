@@ -160,10 +160,10 @@ impl House {
         if clusters.len() <= index {
             clusters.resize(snapshot.cluster_slots().max(index + 1), None);
         }
-        if let Some(cluster) = &clusters[index] {
-            if cluster.is(config) {
-                return Some(Rc::clone(cluster));
-            }
+        if let Some(cluster) = &clusters[index]
+            && cluster.is(config)
+        {
+            return Some(Rc::clone(cluster));
         }
         let previous = clusters[index].take().filter(|cluster| cluster.slot() == slot);
         let cluster = Rc::new(Cluster::new(Arc::clone(config), previous.as_deref(), self));

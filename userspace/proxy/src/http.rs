@@ -39,7 +39,7 @@ async fn story(down: &Exchange, scope: &Scope<'_>, record: &mut Record, told: &m
     request::normalise(&mut told.head, &listener)?;
     let Some(line) = told.head.request() else { return Err(Fault::client(Cause::MalformedHead)) };
     let found = http.table.find(&line.authority, &line.path, line.method.as_bytes()).route();
-    let route = Arc::clone(found.ok_or(Fault { scope: model::Scope::Stream, ..Fault::client(Cause::NoRoute) })?);
+    let route = Arc::clone(found.ok_or_else(|| Fault { scope: model::Scope::Stream, ..Fault::client(Cause::NoRoute) })?);
     record.route = Some(Arc::clone(&route.name));
     told.route = Some(Arc::clone(&route));
     request::stamp(&mut told.head, scope.client, record);
@@ -59,7 +59,7 @@ async fn forward(
     (route, targets): (&Route, &Targets),
 ) -> Result<(), Fault> {
     let slot = targets.pick((scope.house.random() >> 32) as u32);
-    let cluster = scope.house.cluster(slot).ok_or(Fault::us(Cause::NoCluster))?;
+    let cluster = scope.house.cluster(slot).ok_or_else(|| Fault::us(Cause::NoCluster))?;
     record.cluster = Some(Arc::clone(&cluster.config().name));
     let mut replay = Replay::default();
     let mut tries = Tries { left: route.retry.attempts, stale_left: 1, avoid: None };

@@ -33,14 +33,14 @@ impl Log {
                 out.extend_from_slice(field.as_str().as_bytes());
                 out.extend_from_slice(b"\":");
             }
-            self.value(out, *field, record, head, ring);
+            self.value(out, *field, (record, head), ring);
         }
         if json {
             out.push(b'}');
         }
     }
 
-    fn value(&self, out: &mut Vec<u8>, field: LogField, record: &Record, head: Option<&Head>, ring: &Ring) {
+    fn value(&self, out: &mut Vec<u8>, field: LogField, (record, head): (&Record, Option<&Head>), ring: &Ring) {
         let line = head.and_then(Head::request);
         let named = |name: Name| head.and_then(|head| head.fields.get(name));
         match field {
@@ -63,7 +63,10 @@ impl Log {
             LogField::Attempts => number(out, u64::from(record.attempts)),
             LogField::RequestBytes => number(out, record.request_bytes),
             LogField::ResponseBytes => number(out, record.response_bytes),
-            LogField::RequestId => self.text(out, Some(named(Name::XRequestId).unwrap_or(&format_id(record.id)))),
+            LogField::RequestId => match named(Name::XRequestId) {
+                Some(id) => self.text(out, Some(id)),
+                None => self.text(out, Some(&format_id(record.id))),
+            },
             LogField::UserAgent => self.text(out, named(Name::UserAgent)),
             LogField::Referer => self.text(out, named(Name::Referer)),
         }

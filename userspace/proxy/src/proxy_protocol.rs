@@ -89,11 +89,10 @@ fn parse_v2(bytes: &[u8]) -> Parsed {
     }
     let Some(body) = rest.get(..body) else { return Parsed::Partial };
     let source = match (version & 0xf, family) {
-        (0, _) => Ok(None),
         (1, 0x11) => v4(body).map(Some),
         (1, 0x21) => v6(body).map(Some),
-        // UNSPEC, datagrams and UNIX sockets say nothing we could use; they must be skipped (§2.2).
-        (1, 0x00 | 0x12 | 0x22 | 0x31 | 0x32) => Ok(None),
+        // LOCAL speaks for itself; UNSPEC, datagrams and UNIX sockets say nothing we could use, and must be skipped (§2.2).
+        (0, _) | (1, 0x00 | 0x12 | 0x22 | 0x31 | 0x32) => Ok(None),
         _ => Err(()),
     };
     match source {

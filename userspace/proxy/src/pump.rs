@@ -273,7 +273,7 @@ impl Pump<'_> {
             let idle = self.scope.house.ring().now().after(self.scope.listener.config().timeouts.idle);
             let until = idle.min(self.ending().unwrap_or(Instant::NEVER));
             let moved = self.scope.timer.within(until, self.up.move_raw(self.down, left.min(LANE_STEP_BYTES))).await;
-            let moved = moved.ok_or(Fault::origin(Cause::IdleTimeout))??;
+            let moved = moved.ok_or_else(|| Fault::origin(Cause::IdleTimeout))??;
             self.record.response_bytes += moved;
             self.moved_at = self.scope.house.ring().now();
         }

@@ -30,12 +30,12 @@ async fn story(scope: &Scope<'_>, down: Stream, record: &mut Record) -> Result<(
     let listener = scope.listener.config();
     let Kind::Tcp(tcp) = &listener.kind else { return Err(Fault::us(Cause::NoRoute)) };
     let slot = tcp.to.pick((scope.house.random() >> 32) as u32);
-    let cluster = scope.house.cluster(slot).ok_or(Fault::us(Cause::NoCluster))?;
+    let cluster = scope.house.cluster(slot).ok_or_else(|| Fault::us(Cause::NoCluster))?;
     record.cluster = Some(Arc::clone(&cluster.config().name));
     let mut avoid = None;
     loop {
         record.attempts += 1;
-        let (endpoint, pick) = cluster.pick(scope.house.random(), avoid).ok_or(Fault::us(Cause::NoEndpoint))?;
+        let (endpoint, pick) = cluster.pick(scope.house.random(), avoid).ok_or_else(|| Fault::us(Cause::NoEndpoint))?;
         avoid = Some(pick.index());
         record.attempt = Some(model::Attempt { endpoint: Arc::clone(endpoint.name()), reused: false, fault: None });
         let limit = cluster.config().limits.connections.unwrap_or(u32::MAX);

@@ -50,7 +50,7 @@ impl Drop for Upstream {
 
 /// Chooses an endpoint and gets a connection to it.
 pub(crate) async fn open(scope: &Scope<'_>, cluster: &Rc<Cluster>, tries: &mut Tries, record: &mut Record) -> Result<Upstream, Fault> {
-    let (endpoint, pick) = cluster.pick(scope.house.random(), tries.avoid).ok_or(Fault::us(Cause::NoEndpoint))?;
+    let (endpoint, pick) = cluster.pick(scope.house.random(), tries.avoid).ok_or_else(|| Fault::us(Cause::NoEndpoint))?;
     tries.avoid = Some(pick.index());
     record.attempt = Some(Attempt { endpoint: Arc::clone(endpoint.name()), reused: false, fault: None });
     let settings = h1::Settings { limits: scope.listener.config().limits.head, scheme: Scheme::Http };

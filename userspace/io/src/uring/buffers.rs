@@ -39,6 +39,7 @@ impl BufferRing {
         let layout = Layout::from_size_align(usize::from(count) * size_of::<BufRingEntry>(), 4096).map_err(std::io::Error::other)?;
         // SAFETY: the layout is not empty.
         let memory = unsafe { alloc_zeroed(layout) };
+        #[expect(clippy::cast_ptr_alignment, reason = "the layout asks for a page")]
         let Some(entries) = NonNull::new(memory.cast::<BufRingEntry>()) else { handle_alloc_error(layout) };
         let buffers = Self { entries, layout, arena: Arena::new(count, bytes), count, tail: Cell::new(0), incremental };
         let flags = if incremental { INCREMENTAL } else { 0 };

@@ -63,6 +63,7 @@ impl fmt::Display for Features {
 const OPTLEN_OFFSET: usize = 44;
 
 /// Limits a multishot receive to `credit` bytes in all.
+#[expect(clippy::cast_ptr_alignment, reason = "44 is a multiple of four, and an entry is aligned to eight")]
 pub(super) fn with_credit(mut entry: squeue::Entry, credit: u32) -> squeue::Entry {
     let base = (&raw mut entry).cast::<u8>();
     // SAFETY: an entry is 64 bytes.

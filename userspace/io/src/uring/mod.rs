@@ -152,8 +152,8 @@ impl Uring {
         let mut polled = Vec::new();
         for entry in self.ring.completion() {
             let (data, result, flags) = (entry.user_data(), entry.result(), entry.flags());
-            let Some(kind) = Kind::from_number((data >> 32) as u8) else { continue };
-            let token = Token { kind, slot: data as u32 };
+            let Some(kind) = Kind::from_number(u8::try_from(data >> 32).unwrap_or(u8::MAX)) else { continue };
+            let token = Token { kind, slot: low_half(data) };
             let more = cqueue::more(flags);
             let counted = if result < 0 { Err(Errno(-result)) } else { Ok(u64::from(result.unsigned_abs())) };
             let outcome = match kind {
@@ -161,7 +161,7 @@ impl Uring {
                 Kind::Receive => Outcome::Received(self.buffers.received(counted, flags)),
                 Kind::Send => {
                     let pieces = self.flights.get_mut(token.slot as usize).map(Flight::sent).unwrap_or_default();
-                    Outcome::Sent(counted.map(|count| count as u32), pieces)
+                    Outcome::Sent(counted.map(low_half), pieces)
                 }
                 Kind::Watch => {
                     if let Some(flight) = self.flights.get_mut(token.slot as usize) {
@@ -188,7 +188,11 @@ impl Uring {
         }
         completions.append(&mut self.ready);
     }
+}
 
+/// The calls that need no ring.
+#[expect(clippy::unused_self, reason = "the simulation answers the same questions from its own state")]
+impl Uring {
     pub(crate) fn now(&self) -> Instant {
         let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
         Instant(nanoseconds(time))
@@ -247,6 +251,11 @@ impl Uring {
 fn borrow(fd: Fd) -> std::os::fd::BorrowedFd<'static> {
     // SAFETY: the reactor closes a socket only after its last operation, and calls the backend for open ones only; the borrow ends with the call.
     unsafe { std::os::fd::BorrowedFd::borrow_raw(fd.0) }
+}
+
+/// The slot in an operation's user data; a count that fits.
+fn low_half(data: u64) -> u32 {
+    u32::try_from(data & u64::from(u32::MAX)).unwrap_or(u32::MAX)
 }
 
 fn nanoseconds(time: rustix::time::Timespec) -> u64 {
