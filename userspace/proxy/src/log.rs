@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn moments_are_written_as_rfc_3339() {
-        let check = |seconds, millis, text: &str| assert_eq!(rfc3339(Duration::new(seconds, millis * 1_000_000)), text);
+        let check = |seconds: u64, millis: u32, text: &str| assert_eq!(rfc3339(Duration::new(seconds, millis * 1_000_000)), text);
         check(0, 0, "1970-01-01T00:00:00.000Z");
         check(951_782_399, 999, "2000-02-28T23:59:59.999Z");
         check(951_782_400, 1, "2000-02-29T00:00:00.001Z");

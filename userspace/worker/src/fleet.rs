@@ -125,8 +125,8 @@ impl Fleet {
         self.commit(snapshot, opened)
     }
 
-    fn commit(&mut self, snapshot: &Arc<Snapshot>, opened: crate::Opened) -> Result<(), StartError> {
-        let (shares, closed, wanted) = opened.into_parts();
+    fn commit(&mut self, snapshot: &Arc<Snapshot>, opened: Opened) -> Result<(), StartError> {
+        let Opened { workers: shares, closed, wanted } = opened;
         for (index, (hand, opened)) in self.workers.iter().zip(shares).enumerate() {
             let change = Change { snapshot: Arc::clone(snapshot), opened, closed: closed.clone() };
             hand.post.send(Letter::Change(change)).map_err(|_full| StartError::Silent(index))?;

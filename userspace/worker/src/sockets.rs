@@ -21,7 +21,8 @@ pub struct Opened {
     pub workers: Vec<Vec<(Name, Address, Descriptor)>>,
     /// What it listens on no longer.
     pub closed: Vec<(Name, Address)>,
-    wanted: BTreeSet<(Name, Address)>,
+    /// What is listened on once it is committed.
+    pub wanted: BTreeSet<(Name, Address)>,
 }
 
 impl Sockets {
@@ -48,13 +49,6 @@ impl Sockets {
     /// The workers have them.
     pub fn commit(&mut self, wanted: BTreeSet<(Name, Address)>) {
         self.open = wanted;
-    }
-}
-
-impl Opened {
-    /// Splits it into what goes to the workers and what is to be committed.
-    pub fn into_parts(self) -> (Vec<Vec<(Name, Address, Descriptor)>>, Vec<(Name, Address)>, BTreeSet<(Name, Address)>) {
-        (self.workers, self.closed, self.wanted)
     }
 }
 
