@@ -5,6 +5,7 @@ use std::{
     ffi::OsString,
     fs::{self, File},
     io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -108,12 +109,16 @@ impl Configuration {
         name.push(path.file_name().unwrap_or_default());
         name.push(".new");
         let temporary = folder.join(name);
-        let mut file = File::create(&temporary)?;
-        file.set_permissions(fs::metadata(&path)?.permissions())?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, &path)?;
-        File::open(folder)?.sync_all()
+        let replace = || {
+            // Nobody may read it before it has the permissions of the one it replaces.
+            let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+            file.set_permissions(fs::metadata(&path)?.permissions())?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            fs::rename(&temporary, &path)?;
+            File::open(folder)?.sync_all()
+        };
+        replace().inspect_err(|_error| fs::remove_file(&temporary).unwrap_or_default())
     }
 }
 

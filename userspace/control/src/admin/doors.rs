@@ -5,10 +5,7 @@ use core::{net::SocketAddr, time::Duration};
 use std::{
     fs, io,
     net::TcpListener,
-    os::{
-        fd::AsFd,
-        unix::net::{UnixListener, UnixStream},
-    },
+    os::{fd::AsFd, unix::net::UnixListener},
     path::{Path, PathBuf},
 };
 
@@ -17,7 +14,8 @@ use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::{
     fs::{Mode, fchmod},
-    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with},
+    io::Errno,
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -87,7 +85,7 @@ impl Doors {
 /// The path's socket, for its owner alone from its first moment on.
 fn open_socket(path: &Path) -> Result<UnixListener, DoorError> {
     let failed = |error: io::Error| DoorError::Socket(path.to_owned(), error);
-    if UnixStream::connect(path).is_ok() {
+    if is_served(path).map_err(|error| failed(error.into()))? {
         return Err(DoorError::Taken(path.to_owned()));
     }
     match fs::remove_file(path) {
@@ -105,7 +103,14 @@ fn open_socket(path: &Path) -> Result<UnixListener, DoorError> {
         listen(&socket, BACKLOG)?;
         Ok(socket)
     };
-    open().map(UnixListener::from).map_err(|error: rustix::io::Errno| failed(error.into()))
+    open().map(UnixListener::from).map_err(|error: Errno| failed(error.into()))
+}
+
+/// Whether somebody listens at the path. Never waits for him to accept.
+fn is_served(path: &Path) -> Result<bool, Errno> {
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
+    // A full backlog is somebody's too.
+    Ok(matches!(connect(&socket, &SocketAddrUnix::new(path)?), Ok(()) | Err(Errno::AGAIN)))
 }
 
 /// The sockets in service.
