@@ -11,7 +11,7 @@ use proxy::{HouseOptions, Shared};
 use stats::{Hub, Lines};
 use std::{rc::Rc, sync::Arc, thread};
 
-use crate::{Change, Pulse, Sockets, Worker, pulse::RingCounters};
+use crate::{Change, Opened, Pulse, Sockets, Worker, pulse::RingCounters};
 
 /// How often a worker shows its pulse.
 const BEAT_EVERY: Duration = Duration::from_millis(100);
