@@ -183,6 +183,8 @@ mod tests {
             ("3\r\nabc0\r\n", "abc BadChunk"),
             ("3\r\nabc\n0\r\n", "abc BadChunk"),
             ("3\r\nabc\r0\r\n", "abc BadChunk"),
+            ("3\r\nabc\rx0\r\n", "abc BadChunk"),
+            ("3\r\nabcx\n0\r\n", "abc BadChunk"),
             ("3\r\nabcd\r\n0\r\n", "abc BadChunk"),
         ] {
             for step in 1..=bytes.len() {

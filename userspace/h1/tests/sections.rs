@@ -271,7 +271,7 @@ fn hop_by_hop_fields() {
         ),
         (
             "9110 7.6.1 but not what is for all",
-            r"Connection: host, content-length, x-forwarded-for, via\r\nX-Forwarded-For: b\r\nVia: c\r\nContent-Length: 0\r\n\r\n",
+            r"Connection: host, content-length, x-forwarded-for, via, x-d\r\nX-D: e\r\nX-Forwarded-For: b\r\nVia: c\r\nContent-Length: 0\r\n\r\n",
             "POST http a /; Host: a; X-Forwarded-For: b; Via: c; Content-Length: 0; known 0 . | closed",
         ),
         ("9112 C.2.2", r"Keep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\n\r\n", "POST http a /; Host: a . | closed"),
@@ -423,6 +423,14 @@ fn reuse_of_an_upstream_connection() {
         while connection.receive(&mut input).unwrap().is_some() {}
         assert_eq!(connection.can_reuse(), reused, "{what}");
     }
+}
+
+#[test]
+fn content_until_close_is_the_last() {
+    let mut connection = client("GET");
+    let mut input = buf::Chunk::from("HTTP/1.1 200 OK\r\n\r\na");
+    while connection.receive(&mut input).unwrap().is_some() {}
+    assert!(connection.must_close());
 }
 
 #[test]
