@@ -8,7 +8,7 @@ use core::{
 use std::rc::Rc;
 
 use io::{
-    Ring, Stream,
+    Ring, Signal, Stream,
     sim::{Chance, Random, World},
 };
 use model::Address;
@@ -44,6 +44,8 @@ struct Progress {
     written: Cell<bool>,
     /// The client gives up: no response is awaited any more.
     aborted: Cell<bool>,
+    /// One of the above has changed.
+    changed: Signal,
 }
 
 /// How a connection is used.
@@ -90,6 +92,7 @@ impl Client {
             let (client, stream, progress, plans, mut random) = writer;
             client.write(&stream, &progress, &plans, &manner, &mut random).await;
             progress.written.set(true);
+            progress.changed.notify(&client.ring);
         });
         let ended = self.read(&mut wire, &progress, &plans).await;
         progress.over.set(true);
@@ -103,8 +106,9 @@ impl Client {
                 entry.aborted |= progress.aborted.get();
             });
         }
+        progress.changed.notify(&self.ring);
         while !progress.written.get() {
-            self.ring.sleep(Duration::from_millis(1)).await;
+            progress.changed.wait(&self.ring).await;
         }
     }
 
@@ -112,7 +116,7 @@ impl Client {
         let mut left = manner.abort_after.unwrap_or(usize::MAX);
         for (at, plan) in plans.iter().enumerate() {
             while at >= progress.answered.get() + manner.ahead && !progress.over.get() {
-                self.ring.sleep(Duration::from_micros(200)).await;
+                progress.changed.wait(&self.ring).await;
             }
             if progress.over.get() {
                 return;
@@ -147,11 +151,12 @@ impl Client {
 
     /// RFC 9110 §10.1.1: does not wait for ever.
     async fn await_continue(&self, progress: &Progress, at: usize) {
-        for _ in 0..1_000 {
-            if progress.continued.get() || progress.over.get() || progress.answered.get() > at {
+        let timer = self.ring.timer();
+        let until = self.ring.now() + Duration::from_secs(1);
+        while !progress.continued.get() && !progress.over.get() && progress.answered.get() <= at {
+            if timer.within(until, progress.changed.wait(&self.ring)).await.is_none() {
                 return;
             }
-            self.ring.sleep(Duration::from_millis(1)).await;
         }
     }
 
@@ -167,6 +172,7 @@ impl Client {
             }
             self.ledger.note(plan.id, |entry| entry.answer = Some(answer));
             progress.answered.set(at + 1);
+            progress.changed.notify(&self.ring);
             if last || !whole {
                 plans[at + 1..].iter().for_each(orphaned);
                 break;
@@ -183,7 +189,10 @@ impl Client {
         let head = loop {
             match wire.head().await {
                 Err(ended) => return (Answer::None(ended), true),
-                Ok(head) if head.word(1) == "100" => progress.continued.set(true),
+                Ok(head) if head.word(1) == "100" => {
+                    progress.continued.set(true);
+                    progress.changed.notify(&self.ring);
+                }
                 Ok(head) if head.word(1).starts_with('1') => {}
                 Ok(head) => break head,
             }
