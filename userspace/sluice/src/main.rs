@@ -1,0 +1,68 @@
+//! Sluice, the program: its commands, and how a process of it begins and ends.
+//!
+//! [`run`](crate::run) is the story of the load balancer's process. The other commands look at a configuration, at this machine or at a
+//! running process; `origin` is a small server to balance onto, for trying and testing. Nothing of a request's way is in this crate.
+#![forbid(unsafe_code)]
+
+mod boot;
+mod commands;
+mod origin;
+mod run;
+
+use clap::{Parser, Subcommand};
+use core::fmt::Display;
+use std::{io::Write, process::ExitCode};
+
+/// Every thread's memory comes from its own heap, whichever thread gives it back.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A load balancer.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Balance traffic, as a configuration file says
+    Run(run::Options),
+    /// Say everything that is wrong with a configuration file
+    Check(commands::File),
+    /// Show a configuration file as it is understood
+    Config(commands::Config),
+    /// Print the JSON Schema of configuration files
+    Schema,
+    /// Have a running process finish what is under way and end
+    Drain(commands::Admin),
+    /// Serve a small HTTP origin to balance onto
+    Origin(origin::Options),
+}
+
+fn main() -> ExitCode {
+    let ended = match Arguments::parse().command {
+        Command::Run(options) => run::run(&options),
+        Command::Check(file) => commands::check(&file),
+        Command::Config(options) => commands::config(&options),
+        Command::Schema => commands::schema(),
+        Command::Drain(admin) => commands::drain(&admin),
+        Command::Origin(options) => origin::run(&options),
+    };
+    ended.unwrap_or_else(|error| {
+        complain(format_args!("sluice: {error:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+/// A line for whoever started us.
+fn say(text: impl Display) {
+    // Nobody listens any more (a closed pipe): then there is nothing to say.
+    let _told = writeln!(std::io::stdout(), "{text}");
+}
+
+/// A line about what is wrong.
+fn complain(text: impl Display) {
+    let _told = writeln!(std::io::stderr(), "{text}");
+}

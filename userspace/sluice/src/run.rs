@@ -1,0 +1,116 @@
+//! `sluice run`: from the command line to the control loop, in the order that safety asks for.
+//!
+//! What an administrator must be told is told before anything listens. Rights are given up before any thread starts, because Linux gives and
+//! takes them thread by thread: the one capability that is kept is what opening a low port takes, so that a later configuration may ask for one.
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc, thread};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use config::Snapshot;
+use control::{Candidate, Doors, Ending, Engine, Handles};
+use core::{num::NonZeroUsize, time::Duration};
+use io::uring::Forced;
+use worker::{Fleet, FleetOptions};
+
+use crate::{
+    boot::{Instance, Rights, core_dumps, descriptors, reaper},
+    commands,
+};
+
+/// A drain that no listener limits.
+const UNLIMITED: Duration = Duration::MAX;
+
+/// How to run.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Threads that carry traffic [default: the configuration's `workers`, else as many as CPU affinity and quota allow]
+    #[arg(long, value_name = "N")]
+    workers: Option<NonZeroUsize>,
+    /// What this process is called on this host: a second one of the same name is refused [default: the configuration file's path]
+    #[arg(long)]
+    name: Option<String>,
+    /// Let `PUT /config` on the admin socket write the configuration file
+    #[arg(long)]
+    config_api: bool,
+    /// Let the kernel write core dumps: they hold whatever is in memory, keys and requests too
+    #[arg(long)]
+    allow_core: bool,
+    /// Do without a feature of the engine, as on a kernel that lacks it; may be given several times
+    #[arg(long, value_name = "FEATURE")]
+    without: Vec<String>,
+}
+
+/// The process's life.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_target(false).init();
+    let mut forced = Forced::default();
+    options.without.iter().try_for_each(|name| forced.set(name)).map_err(anyhow::Error::msg)?;
+    let Some(candidate) = commands::read(&options.config) else { return Ok(ExitCode::FAILURE) };
+    let snapshot = Arc::clone(candidate.snapshot());
+    let workers = workers(options, &snapshot);
+    let _instance = Instance::claim(options.name.as_deref(), &options.config)?;
+    descriptors::prepare(&snapshot, workers);
+    reaper::start_if_first()?;
+    let doors = Doors::open(&snapshot.admin)?;
+    Rights::of(&snapshot.process)?.drop_others()?;
+    core_dumps::set(options.allow_core)?;
+    let handles = start(candidate, doors, workers, forced)?;
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    tracing::info!("sluice {version} listens with {workers} workers");
+    let options = control::Options { config: options.config.clone(), is_config_api: options.config_api, version };
+    match control::run(options, handles)? {
+        Ending::Drained => tracing::info!("drained"),
+        Ending::Forced => tracing::warn!("ended before everything under way was finished"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn workers(options: &Options, snapshot: &Snapshot) -> usize {
+    let configured = snapshot.process.workers.and_then(|workers| usize::try_from(workers).ok());
+    let asked = options.workers.map(NonZeroUsize::get).or(configured);
+    // Honours the affinity mask and the cgroup's CPU quota.
+    asked.unwrap_or_else(|| thread::available_parallelism().map_or(1, NonZeroUsize::get)).max(1)
+}
+
+/// Starts the workers; what control needs to know of them.
+fn start(candidate: Candidate, doors: Doors, workers: usize, forced: Forced) -> Result<Handles> {
+    let (hub, reader) = stats::stats();
+    let (lines, line_readers) = (0..workers).map(|_| stats::lines()).unzip();
+    let snapshot = Arc::clone(candidate.snapshot());
+    let fleet = Fleet::start(&snapshot, FleetOptions { hub: hub.clone(), lines, forced }).context("the workers cannot start")?;
+    let heartbeats = fleet.pulses().iter().map(|pulse| Arc::clone(&pulse.beats)).collect();
+    let engine = Box::new(Workers { fleet, snapshot });
+    Ok(Handles { candidate, doors, hub, reader, lines: line_readers, heartbeats, engine })
+}
+
+/// The workers as control knows them.
+struct Workers {
+    fleet: Fleet,
+    /// What is in force: it says how long a drain may take.
+    snapshot: Arc<Snapshot>,
+}
+
+impl Engine for Workers {
+    fn apply(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), String> {
+        self.fleet.apply(snapshot).map_err(|error| error.to_string())?;
+        self.snapshot = Arc::clone(snapshot);
+        Ok(())
+    }
+
+    fn drain(&mut self) {
+        self.fleet.drain(drain_time(&self.snapshot));
+    }
+
+    fn is_drained(&mut self) -> bool {
+        self.fleet.is_drained()
+    }
+}
+
+/// The longest that any listener allows.
+fn drain_time(snapshot: &Snapshot) -> Duration {
+    snapshot.listeners.values().map(|listener| listener.timeouts.drain.unwrap_or(UNLIMITED)).max().unwrap_or_default()
+}
