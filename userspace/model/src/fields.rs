@@ -6,6 +6,9 @@ use core::fmt;
 
 use crate::Name;
 
+/// Room for what is usually added to a head.
+const ADDED_BYTES: usize = 192;
+
 /// Fields in their order. Parsed ones point into the block of the head they came in; added ones into `added`.
 #[derive(Clone, Default)]
 pub struct Fields {
@@ -73,7 +76,21 @@ impl Fields {
         self.append_known(name, name.as_str().as_bytes(), value);
     }
 
+    /// Adds one of the fields we know, its value written by `write`, which only appends.
+    pub fn append_with(&mut self, name: Name, write: impl FnOnce(&mut Vec<u8>)) {
+        self.append_known(name, name.as_str().as_bytes(), b"");
+        let value_start = self.added.len();
+        write(&mut self.added);
+        if let Some(entry) = self.entries.last_mut() {
+            entry.value_length = offset(self.added.len() - value_start);
+        }
+    }
+
     fn append_known(&mut self, known: Name, name: &[u8], value: &[u8]) {
+        if self.added.capacity() == 0 {
+            // What a proxy adds to a request; one allocation instead of several that grow.
+            self.added.reserve(ADDED_BYTES);
+        }
         let name_start = offset(self.added.len());
         self.added.extend_from_slice(name);
         let value_start = offset(self.added.len());
@@ -222,6 +239,9 @@ mod tests {
         assert_eq!(fields.all(Name::Via).collect::<Vec<_>>(), [b"v", b"w"]);
         assert!(fields.remove(b"VIA"));
         assert!(!fields.remove_name(Name::Via));
+        fields.append_with(Name::XForwardedFor, |value| value.extend_from_slice(b"10.0.0.1"));
+        assert_eq!(fields.get(Name::XForwardedFor), Some(&b"10.0.0.1"[..]));
+        fields.remove_name(Name::XForwardedFor);
         fields.set(b"new", b"");
         assert_eq!(text(&fields), ["Host: a", "x-One: 3", "new: "]);
     }

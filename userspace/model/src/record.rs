@@ -1,6 +1,6 @@
 //! What one connection and one exchange leave behind: the only thing, with the `Head`, that access logs, counters and matching read.
 
-use alloc::{rc::Rc, sync::Arc};
+use alloc::rc::Rc;
 
 use crate::{Address, Cause, Fault, Instant};
 
@@ -10,7 +10,7 @@ pub struct ConnectionRecord {
     /// Unique in this process.
     pub id: u64,
     /// The listener it came in by.
-    pub listener: Arc<str>,
+    pub listener: Rc<str>,
     /// Who connected: the PROXY header's source when one was accepted.
     pub client: Address,
     /// The peer of the socket itself.
@@ -39,7 +39,7 @@ pub struct Phases {
 #[derive(Clone, Debug)]
 pub struct Attempt {
     /// Who was tried.
-    pub endpoint: Arc<str>,
+    pub endpoint: Rc<str>,
     /// Whether the connection had served before.
     pub reused: bool,
     /// How it failed, if it did.
@@ -58,9 +58,9 @@ pub struct Record {
     /// When what was reached.
     pub phases: Phases,
     /// The route's name, once one matched.
-    pub route: Option<Arc<str>>,
+    pub route: Option<Rc<str>>,
     /// The cluster's name, once one was chosen.
-    pub cluster: Option<Arc<str>>,
+    pub cluster: Option<Rc<str>>,
     /// The last attempt.
     pub attempt: Option<Attempt>,
     /// How many attempts there were.

@@ -15,6 +15,7 @@ use crate::House;
 /// A cluster as this worker sees it.
 pub struct Cluster {
     config: Arc<config::Cluster>,
+    name: Rc<str>,
     balancer: RefCell<Balancer<Address>>,
     endpoints: Vec<Rc<Endpoint>>,
     pub(crate) connects: Counter,
@@ -29,6 +30,7 @@ pub struct Cluster {
 /// One endpoint of it.
 pub struct Endpoint {
     pub(crate) config: Arc<config::Endpoint>,
+    name: Rc<str>,
     pub(crate) pool: Rc<Pool>,
     pub(crate) requests: Counter,
     pub(crate) duration: Histogram,
@@ -74,8 +76,14 @@ impl Cluster {
             retries: page.counter(&metrics::RETRIES, &name),
             lent: page.counter(&metrics::UPSTREAM_LENT, &name),
             taken: page.counter(&metrics::UPSTREAM_TAKEN, &name),
+            name: Rc::from(&*config.name),
             config,
         }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &Rc<str> {
+        &self.name
     }
 
     /// Its configuration.
@@ -132,13 +140,14 @@ impl Endpoint {
             duration: page.histogram(&metrics::UPSTREAM_DURATION, &labels),
             active: page.gauge(&metrics::UPSTREAM_ACTIVE, &[("cluster", &**cluster)]),
             waiting: core::cell::Cell::new(0),
+            name: Rc::from(&*config.name),
             config,
         }
     }
 
     /// Its address as text.
-    pub fn name(&self) -> &config::Name {
-        &self.config.name
+    pub fn name(&self) -> &Rc<str> {
+        &self.name
     }
 
     /// Connections open to it, over all workers; idle on this one.

@@ -2,7 +2,7 @@
 
 use model::Record;
 
-use crate::{connection::Scope, http::Told};
+use crate::{connection::Scope, http::Told, route::RouteCounters};
 
 /// Counts an exchange that is over, and logs it.
 pub(crate) fn exchange(scope: &Scope<'_>, record: &Record, told: Option<&Told>) {
@@ -14,12 +14,18 @@ pub(crate) fn exchange(scope: &Scope<'_>, record: &Record, told: Option<&Told>) 
         }
         return;
     }
-    let counters = house.routes.of(told.and_then(|told| told.route.as_ref()), &scope.client.listener, house.page());
-    counters.requests.increment();
-    counters.duration.record(house.ring().now().since(record.phases.started));
-    counters.classes[usize::from(record.status / 100).min(5)].increment();
+    match told.and_then(|told| told.route.as_ref()) {
+        Some(route) => count(&route.counters, scope, record),
+        None => count(&house.routeless(&scope.client.listener), scope, record),
+    }
     if let Some(cause) = record.cause {
         house.count_fault(cause);
     }
     house.write_log(record, told.map(|told| &told.head));
+}
+
+fn count(counters: &RouteCounters, scope: &Scope<'_>, record: &Record) {
+    counters.requests.increment();
+    counters.duration.record(scope.house.ring().now().since(record.phases.started));
+    counters.classes[usize::from(record.status / 100).min(5)].increment();
 }

@@ -13,7 +13,11 @@ use std::{
 use config::{ClusterSlot, Snapshot};
 use exchange::Lending;
 
-use crate::{Cluster, Listener, counters::RouteCounters, log::Log};
+use crate::{
+    Cluster, Listener,
+    log::Log,
+    route::{RouteCounters, Routes},
+};
 
 /// One worker's share of the proxy. Everything in it belongs to the worker's thread, except [`Shared`].
 pub struct House {
@@ -21,7 +25,9 @@ pub struct House {
     snapshot: RefCell<Arc<Snapshot>>,
     clusters: RefCell<Vec<Option<Rc<Cluster>>>>,
     listeners: RefCell<HashMap<config::Name, Rc<Listener>>>,
-    pub(crate) routes: RouteCounters,
+    pub(crate) routes: Routes,
+    /// Counts requests that have no route.
+    routeless: RefCell<HashMap<Rc<str>, Rc<RouteCounters>>>,
     page: Page,
     faults: Vec<Counter>,
     random: RefCell<fastrand::Rng>,
@@ -90,7 +96,8 @@ impl House {
             snapshot: RefCell::new(snapshot),
             clusters: RefCell::default(),
             listeners: RefCell::default(),
-            routes: RouteCounters::default(),
+            routes: Routes::default(),
+            routeless: RefCell::default(),
             page,
             faults,
             random: RefCell::new(fastrand::Rng::with_seed(seed)),
@@ -201,6 +208,12 @@ impl House {
             (Some(drain), Some(removed)) => Some(drain.min(removed)),
             (drain, removed) => drain.or(removed),
         }
+    }
+
+    /// The counters of requests to `listener` that no route matched.
+    pub(crate) fn routeless(&self, listener: &Rc<str>) -> Rc<RouteCounters> {
+        let make = || Rc::new(RouteCounters::new("none", listener, &self.page));
+        Rc::clone(self.routeless.borrow_mut().entry(Rc::clone(listener)).or_insert_with(make))
     }
 
     /// Its counters.

@@ -2,15 +2,17 @@
 
 use exchange::Exchange;
 use model::{Cause, Fault, Head, Instant, Phases, Record};
-use std::{rc::Rc, sync::Arc};
+use std::rc::Rc;
 
-use config::{Action, Kind, Route, Targets};
+use config::{Action, Kind, Targets};
 
 use crate::{
     connection::Scope,
     edits, end,
     pump::{self, Replay},
-    reply, request, upstream,
+    reply, request,
+    route::Route,
+    upstream,
 };
 
 /// Serves one exchange, and always ends it.
@@ -28,26 +30,32 @@ pub(crate) async fn proxy(down: Exchange, scope: &Scope<'_>) {
 /// What the record's end needs to know of a request.
 pub(crate) struct Told {
     pub(crate) head: Head,
-    pub(crate) route: Option<Arc<Route>>,
+    pub(crate) route: Option<Rc<Route>>,
 }
 
 async fn story(down: &Exchange, scope: &Scope<'_>, record: &mut Record, told: &mut Option<Told>) -> Result<(), Fault> {
     let head = request::receive(down, scope).await?;
     let told = told.insert(Told { head, route: None });
+    let route = find(scope, &mut told.head)?;
+    record.route = Some(Rc::clone(&route.name));
+    told.route = Some(Rc::clone(&route));
+    request::stamp(&mut told.head, scope.client, record);
+    edits::apply(&route.config.request_edits, &mut told.head.fields);
+    match &route.config.action {
+        Action::Reply(answer) => reply::fixed(down, answer, &route.config, record),
+        Action::Forward(targets) => forward(down, scope, record, &told.head, (&route.config, targets)).await,
+    }
+}
+
+/// The route of a request, whose target gets its one form on the way. Only the route outlives this: an exchange never pins a whole listener.
+fn find(scope: &Scope<'_>, head: &mut Head) -> Result<Rc<Route>, Fault> {
     let listener = scope.listener.config();
     let Kind::Http(http) = &listener.kind else { return Err(Fault::us(Cause::NoRoute)) };
-    request::normalise(&mut told.head, &listener)?;
-    let Some(line) = told.head.request() else { return Err(Fault::client(Cause::MalformedHead)) };
+    request::normalise(head, &listener)?;
+    let line = head.request().ok_or_else(|| Fault::client(Cause::MalformedHead))?;
     let found = http.table.find(&line.authority, &line.path, line.method.as_bytes()).route();
-    let route = Arc::clone(found.ok_or_else(|| Fault { scope: model::Scope::Stream, ..Fault::client(Cause::NoRoute) })?);
-    record.route = Some(Arc::clone(&route.name));
-    told.route = Some(Arc::clone(&route));
-    request::stamp(&mut told.head, scope.client, record);
-    edits::apply(&route.request_edits, &mut told.head.fields);
-    match &route.action {
-        Action::Reply(answer) => reply::fixed(down, answer, &route, record),
-        Action::Forward(targets) => forward(down, scope, record, &told.head, (&route, targets)).await,
-    }
+    let config = found.ok_or_else(|| Fault { scope: model::Scope::Stream, ..Fault::client(Cause::NoRoute) })?;
+    Ok(scope.house.routes.of(config, &listener.name, scope.house.page()))
 }
 
 /// Tries endpoints until one has answered or no further try is allowed.
@@ -56,11 +64,11 @@ async fn forward(
     scope: &Scope<'_>,
     record: &mut Record,
     head: &Head,
-    (route, targets): (&Route, &Targets),
+    (route, targets): (&config::Route, &Targets),
 ) -> Result<(), Fault> {
     let slot = targets.pick((scope.house.random() >> 32) as u32);
     let cluster = scope.house.cluster(slot).ok_or_else(|| Fault::us(Cause::NoCluster))?;
-    record.cluster = Some(Arc::clone(&cluster.config().name));
+    record.cluster = Some(Rc::clone(cluster.name()));
     let mut replay = Replay::default();
     let mut tries = Tries { left: route.retry.attempts, stale_left: 1, avoid: None };
     loop {

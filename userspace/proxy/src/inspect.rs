@@ -3,7 +3,7 @@
 use core::time::Duration;
 use io::{Stream, Timer};
 use model::{Address, Cause, ConnectionRecord};
-use std::{rc::Rc, sync::Arc};
+use std::rc::Rc;
 
 use crate::{House, Listener, proxy_protocol};
 
@@ -14,11 +14,10 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) fn quick(house: &House, listener: &Listener, stream: &Stream) -> Option<Rc<ConnectionRecord>> {
     let config = listener.config();
     let peer = stream.addresses().map_or_else(|_gone| Address::Unix("".into()), |(peer, _)| peer);
-    let trusted = is_trusted(&config, &peer);
-    if config.accept_proxy_protocol && trusted {
+    if config.accept_proxy_protocol && is_trusted(&config, &peer) {
         return None;
     }
-    Some(record(house, &config, peer.clone(), peer, trusted))
+    Some(record(house, listener, peer.clone(), peer))
 }
 
 /// The record of a connection whose trusted peer must first say whom it speaks for.
@@ -28,7 +27,7 @@ pub(crate) async fn slow(house: &House, listener: &Listener, stream: &Stream, ti
     let until = house.ring().now() + config.timeouts.request_head.unwrap_or(HEADER_TIMEOUT);
     let header = timer.within(until, read_header(stream)).await.ok_or(Cause::ProxyProtocol)?;
     let client = header?.unwrap_or_else(|| peer.clone());
-    Ok(record(house, &config, client, peer, true))
+    Ok(record(house, listener, client, peer))
 }
 
 /// Gathers the header; the bytes after it stay in the stream. `None`: the peer speaks for itself (LOCAL, UNKNOWN).
@@ -61,13 +60,8 @@ fn is_trusted(config: &config::Listener, peer: &Address) -> bool {
     }
 }
 
-fn record(house: &House, config: &config::Listener, client: Address, peer: Address, trusted: bool) -> Rc<ConnectionRecord> {
-    Rc::new(ConnectionRecord {
-        id: house.connection_id(),
-        listener: Arc::clone(&config.name),
-        client,
-        peer,
-        trusted,
-        accepted: house.ring().now(),
-    })
+fn record(house: &House, listener: &Listener, client: Address, peer: Address) -> Rc<ConnectionRecord> {
+    let trusted = is_trusted(&listener.config(), &peer);
+    let (id, accepted) = (house.connection_id(), house.ring().now());
+    Rc::new(ConnectionRecord { id, listener: Rc::clone(listener.name()), client, peer, trusted, accepted })
 }

@@ -7,7 +7,6 @@
 
 mod cluster;
 mod connection;
-mod counters;
 mod edits;
 mod end;
 mod house;
@@ -20,6 +19,7 @@ mod proxy_protocol;
 mod pump;
 mod reply;
 mod request;
+mod route;
 mod tcp;
 mod upstream;
 

@@ -13,7 +13,9 @@ use std::{
 
 /// A listener: its configuration of the moment, its counters, its open connections.
 pub struct Listener {
-    config: RefCell<Arc<config::Listener>>,
+    /// In an `Rc` of this worker's, so that a request's look at it writes to no cache line of another's.
+    config: RefCell<Rc<Arc<config::Listener>>>,
+    name: Rc<str>,
     /// When its connections are cut, once it was removed.
     removed_until: Cell<Option<Instant>>,
     open: Arc<AtomicU32>,
@@ -35,13 +37,19 @@ impl Listener {
             refused: page.counter(&metrics::DOWNSTREAM_REFUSED, &[("listener", &*config.name), ("reason", "connection_limit")]),
             requests_active: page.gauge(&metrics::REQUESTS_ACTIVE, &name),
             cut: page.counter(&metrics::DRAIN_CLOSED, &name),
-            config: RefCell::new(config),
+            name: Rc::from(&*config.name),
+            config: RefCell::new(Rc::new(config)),
         })
     }
 
     /// Its configuration now; a removed listener keeps its last.
-    pub fn config(&self) -> Arc<config::Listener> {
-        Arc::clone(&self.config.borrow())
+    pub fn config(&self) -> Rc<Arc<config::Listener>> {
+        Rc::clone(&self.config.borrow())
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &Rc<str> {
+        &self.name
     }
 
     /// Takes a new configuration; `None` removes it.
@@ -49,7 +57,7 @@ impl Listener {
         match config {
             Some(config) => {
                 self.removed_until.set(None);
-                self.config.replace(config);
+                self.config.replace(Rc::new(config));
             }
             None if self.removed_until.get().is_none() => {
                 self.removed_until.set(Some(now.after(self.config.borrow().timeouts.drain)));

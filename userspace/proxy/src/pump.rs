@@ -9,8 +9,6 @@ use core::{future::poll_fn, task::Poll};
 use exchange::Exchange;
 use model::{Cause, Fault, Head, Instant, Part, Record};
 
-use config::Route;
-
 use crate::{connection::Scope, edits, upstream::Upstream};
 
 /// Bytes of a request's body kept so that it can be sent again.
@@ -23,8 +21,10 @@ const LANE_STEP_BYTES: u64 = 1 << 20;
 /// What was taken of a request after its head, to be sent again to another endpoint.
 #[derive(Default)]
 pub(crate) struct Replay {
+    /// Data and trailers.
     parts: Vec<Part>,
     bytes: usize,
+    ended: bool,
     spent: bool,
 }
 
@@ -49,7 +49,11 @@ impl Replay {
                 // A receive buffer is never kept.
                 Part::Data(Chunk::copy_of(data))
             }
-            Part::Info(_) | Part::Head(_) | Part::Trailers(_) | Part::End => part.clone(),
+            Part::End => {
+                self.ended = true;
+                return;
+            }
+            Part::Info(_) | Part::Head(_) | Part::Trailers(_) => part.clone(),
         };
         self.parts.push(part);
     }
@@ -60,7 +64,7 @@ pub(crate) async fn run(
     down: &Exchange,
     up: Upstream,
     scope: &Scope<'_>,
-    (head, route): (&Head, &Route),
+    (head, route): (&Head, &config::Route),
     (replay, record): (&mut Replay, &mut Record),
 ) -> Result<(), Fault> {
     let now = scope.house.ring().now();
@@ -68,7 +72,10 @@ pub(crate) async fn run(
     for part in &replay.parts {
         up.exchange().send(part.clone())?;
     }
-    let request_ended = head.end || replay.parts.last().is_some_and(Part::is_end);
+    if replay.ended {
+        up.exchange().send(Part::End)?;
+    }
+    let request_ended = head.end || replay.ended;
     let mut pump = Pump {
         down,
         up: up.exchange(),
@@ -118,7 +125,7 @@ struct Pump<'a> {
     down: &'a Exchange,
     up: &'a Exchange,
     scope: &'a Scope<'a>,
-    route: &'a Route,
+    route: &'a config::Route,
     replay: &'a mut Replay,
     record: &'a mut Record,
     upstream: &'a Upstream,

@@ -1,8 +1,8 @@
 //! The room of the request's head: waited for, brought into one form, and told on by whom it was forwarded.
 
 use exchange::Exchange;
-use model::{Address, Body, Cause, ConnectionRecord, Fault, Head, Name, Part, Record, Scheme, Start, Text};
-use std::{borrow::Cow, io::Write as _};
+use model::{Address, Body, Cause, ConnectionRecord, Fault, Fields, Head, Name, Part, Record, Scheme, Start, Text};
+use std::{borrow::Cow, io::Write as _, net::IpAddr};
 
 use crate::{connection::Scope, path};
 
@@ -41,71 +41,58 @@ pub(crate) fn normalise(head: &mut Head, listener: &config::Listener) -> Result<
 
 /// Writes by whom and for whom the request is forwarded. What an untrusted client claims of it is taken out.
 pub(crate) fn stamp(head: &mut Head, client: &ConnectionRecord, record: &mut Record) {
+    let scheme = head.request().map_or(Scheme::Http, |line| line.scheme);
     let fields = &mut head.fields;
     if !client.trusted {
         fields.retain(|field| !matches!(field.known, Name::XForwardedFor | Name::XForwardedProto | Name::XRequestId | Name::Forwarded));
     }
-    let mut line = Line::default();
-    let forwarded: Vec<&[u8]> = fields.all(Name::XForwardedFor).collect();
-    for value in &forwarded {
-        line.push(value);
-    }
-    let chained = !forwarded.is_empty();
-    line.address(&client.client);
-    if chained {
-        fields.remove_name(Name::XForwardedFor);
-    }
-    fields.append_name(Name::XForwardedFor, line.as_bytes());
+    extend_list(fields, Name::XForwardedFor, |value| write_address(value, &client.client));
     if fields.get(Name::XForwardedProto).is_none() {
-        let scheme = head.request().map_or(Scheme::Http, |line| line.scheme).as_str();
-        head.fields.append_name(Name::XForwardedProto, scheme.as_bytes());
+        fields.append_name(Name::XForwardedProto, scheme.as_str().as_bytes());
     }
-    match head.fields.get(Name::XRequestId).and_then(parse_id) {
-        Some(id) => record.id = id,
-        None if head.fields.get(Name::XRequestId).is_some() => {}
-        None => head.fields.append_name(Name::XRequestId, &format_id(record.id)),
+    match fields.get(Name::XRequestId) {
+        None => fields.append_name(Name::XRequestId, &format_id(record.id)),
+        Some(id) => record.id = parse_id(id).unwrap_or(record.id),
     }
-    let mut via = Line::default();
-    for value in head.fields.all(Name::Via) {
-        via.push(value);
-    }
-    if via.is_empty() {
-        head.fields.append_name(Name::Via, VIA);
-    } else {
-        via.push(VIA);
-        head.fields.set(Name::Via.as_str().as_bytes(), via.as_bytes());
-    }
+    extend_list(fields, Name::Via, |value| value.extend_from_slice(VIA));
 }
 
-/// A list value under construction (RFC 9110 §5.3); short ones need no allocation of their own beyond one.
-#[derive(Default)]
-struct Line(Vec<u8>);
+/// Adds to the end of a list that may stand in several fields (RFC 9110 §5.3): afterwards it stands in one, the last.
+fn extend_list(fields: &mut Fields, name: Name, write: impl FnOnce(&mut Vec<u8>)) {
+    let mut list = Vec::new();
+    for value in fields.all(name) {
+        list.extend_from_slice(value);
+        list.extend_from_slice(b", ");
+    }
+    if !list.is_empty() {
+        fields.remove_name(name);
+    }
+    fields.append_with(name, |value| {
+        value.extend_from_slice(&list);
+        write(value);
+    });
+}
 
-impl Line {
-    fn push(&mut self, value: &[u8]) {
-        if !self.0.is_empty() {
-            self.0.extend_from_slice(b", ");
+fn write_address(out: &mut Vec<u8>, address: &Address) {
+    match address.ip() {
+        // By hand: the formatter costs more than the rest of this room.
+        Some(IpAddr::V4(ip)) => {
+            for (at, octet) in ip.octets().into_iter().enumerate() {
+                if at > 0 {
+                    out.push(b'.');
+                }
+                if octet >= 100 {
+                    out.push(b'0' + octet / 100);
+                }
+                if octet >= 10 {
+                    out.push(b'0' + octet / 10 % 10);
+                }
+                out.push(b'0' + octet % 10);
+            }
         }
-        self.0.extend_from_slice(value);
-    }
-
-    fn address(&mut self, address: &Address) {
-        if !self.0.is_empty() {
-            self.0.extend_from_slice(b", ");
-        }
-        // Writing to a Vec cannot fail.
-        let _written = match address.ip() {
-            Some(ip) => write!(self.0, "{ip}"),
-            None => write!(self.0, "unix"),
-        };
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    fn as_bytes(&self) -> &[u8] {
-        &self.0
+        // Written to a Vec, which cannot fail.
+        Some(IpAddr::V6(ip)) => drop(write!(out, "{ip}")),
+        None => out.extend_from_slice(b"unix"),
     }
 }
 
@@ -136,6 +123,26 @@ fn parse_id(text: &[u8]) -> Option<u128> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_are_written_as_the_formatter_would() {
+        for text in ["0.0.0.0", "1.20.199.255", "100.10.9.99", "2001:db8::1"] {
+            let mut out = Vec::new();
+            let ip: IpAddr = text.parse().unwrap();
+            write_address(&mut out, &Address::Tcp((ip, 1).into()));
+            assert_eq!(out, text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn lists_grow_in_one_field() {
+        let mut fields = Fields::default();
+        fields.append(b"Via", b"1.0 a");
+        fields.append(b"x", b"y");
+        fields.append(b"via", b"1.1 b, 1.1 c");
+        extend_list(&mut fields, Name::Via, |value| value.extend_from_slice(VIA));
+        assert_eq!(fields.all(Name::Via).collect::<Vec<_>>(), [b"1.0 a, 1.1 b, 1.1 c, 1.1 sluice"]);
+    }
 
     #[test]
     fn an_id_is_a_uuid_and_comes_back() {

@@ -3,7 +3,7 @@
 use core::{future::poll_fn, task::Poll};
 use io::Stream;
 use model::{Cause, Fault, Instant, Phases, Record};
-use std::{rc::Rc, sync::Arc};
+use std::rc::Rc;
 
 use config::Kind;
 
@@ -31,13 +31,13 @@ async fn story(scope: &Scope<'_>, down: Stream, record: &mut Record) -> Result<(
     let Kind::Tcp(tcp) = &listener.kind else { return Err(Fault::us(Cause::NoRoute)) };
     let slot = tcp.to.pick((scope.house.random() >> 32) as u32);
     let cluster = scope.house.cluster(slot).ok_or_else(|| Fault::us(Cause::NoCluster))?;
-    record.cluster = Some(Arc::clone(&cluster.config().name));
+    record.cluster = Some(Rc::clone(cluster.name()));
     let mut avoid = None;
     loop {
         record.attempts += 1;
         let (endpoint, pick) = cluster.pick(scope.house.random(), avoid).ok_or_else(|| Fault::us(Cause::NoEndpoint))?;
         avoid = Some(pick.index());
-        record.attempt = Some(model::Attempt { endpoint: Arc::clone(endpoint.name()), reused: false, fault: None });
+        record.attempt = Some(model::Attempt { endpoint: Rc::clone(endpoint.name()), reused: false, fault: None });
         let limit = cluster.config().limits.connections.unwrap_or(u32::MAX);
         if endpoint.pool.lending().open() >= limit {
             cluster.overflows.increment();

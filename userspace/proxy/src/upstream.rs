@@ -4,7 +4,7 @@ use balance::Pick;
 use exchange::{Conn, Exchange, Taken};
 use io::Stream;
 use model::{Attempt, Cause, Fault, Instant, Record, Scheme};
-use std::{rc::Rc, sync::Arc, time::Duration};
+use std::{rc::Rc, time::Duration};
 
 use crate::{Cluster, Endpoint, connection::Scope, http::Tries, proxy_protocol};
 
@@ -52,7 +52,7 @@ impl Drop for Upstream {
 pub(crate) async fn open(scope: &Scope<'_>, cluster: &Rc<Cluster>, tries: &mut Tries, record: &mut Record) -> Result<Upstream, Fault> {
     let (endpoint, pick) = cluster.pick(scope.house.random(), tries.avoid).ok_or_else(|| Fault::us(Cause::NoEndpoint))?;
     tries.avoid = Some(pick.index());
-    record.attempt = Some(Attempt { endpoint: Arc::clone(endpoint.name()), reused: false, fault: None });
+    record.attempt = Some(Attempt { endpoint: Rc::clone(endpoint.name()), reused: false, fault: None });
     let settings = h1::Settings { limits: scope.listener.config().limits.head, scheme: Scheme::Http };
     let began = scope.house.ring().now();
     let poolable = cluster.config().proxy_protocol.is_none();
