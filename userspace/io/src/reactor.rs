@@ -580,7 +580,11 @@ impl Reactor {
             self.send_rest(slot, pieces, sent as usize);
         } else {
             let socket = self.socket(slot);
-            socket.flags.reset |= left && socket.flags.released;
+            if left && socket.flags.released {
+                // What comes after the gap must never be sent: the peer could not tell that something is missing.
+                socket.flags.reset = true;
+                socket.output.clear();
+            }
             socket.sending = 0;
             (socket.flags.send_out, socket.flags.send_waits) = (false, false);
             if !socket.flags.dirty && (!socket.output.is_empty() || socket.flags.finish) {

@@ -251,7 +251,9 @@ impl World {
 
     /// What a host has open right now.
     pub fn usage(&self, host: Host) -> Usage {
-        let inner = self.0.borrow();
+        let mut inner = self.0.borrow_mut();
+        inner.close_dropped();
+        let inner = &*inner;
         let rings = || inner.rings.iter().filter(|ring| ring.host == host.0);
         Usage {
             descriptors: inner.hosts[host.0].descriptors,
