@@ -185,16 +185,19 @@ impl Conductor {
         let office = Rc::new(Office::new(status, lines, options.is_config_api, &page));
         let counters = Counters::new(&page, &options.version);
         counters.generation.set(i64::try_from(live.snapshot.generation).unwrap_or(i64::MAX));
-        let watcher = Watcher::new().map_err(|error| tracing::error!("changed files are not noticed, only SIGHUP is: {error}")).ok();
-        let conductor =
-            Self { house: House::serve(handles.doors, &office)?, office, configuration, watcher, watched: Vec::new(), notifier, counters };
+        let mut watcher = Watcher::new().map_err(|error| tracing::error!("changed files are not noticed, only SIGHUP is: {error}")).ok();
+        let watched = handles.candidate.watched;
+        if let Some(watcher) = &mut watcher {
+            watcher.watch(&watched);
+        }
+        let conductor = Self { house: House::serve(handles.doors, &office)?, office, configuration, watcher, watched, notifier, counters };
         Ok((conductor, inbox))
     }
 
     /// Takes what comes, one after the other, until the process may end.
     async fn conduct(&mut self, mut orders: mpsc::Receiver<Order>, signals: &mut Signals) -> Ending {
-        // The file may have changed since it was read: from here on nothing is missed.
-        self.follow(Order::Reload(None)).await;
+        // What changed between the first reading and the first watching.
+        self.notice(Ok(())).await;
         loop {
             let is_draining = self.office.status.phase() == Phase::Draining;
             let event = tokio::select! {

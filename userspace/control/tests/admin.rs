@@ -275,20 +275,3 @@ fn other_users_are_not_served_even_where_the_socket_lets_them_connect() {
     assert_eq!(scene.socket().stats().unwrap().total("sluice_admin_refused_total", &[("reason", "peer")]), 1);
     scene.end();
 }
-
-#[test]
-fn all_but_the_compiling_thread_are_niced() {
-    let scene = Scene::start(false);
-    let niceness = |wanted: &str| {
-        let tasks = fs::read_dir("/proc/self/task").unwrap();
-        let stats = tasks.filter_map(|task| fs::read_to_string(task.unwrap().path().join("stat")).ok());
-        let of_wanted = stats.filter(|stat| stat.contains(&format!("({wanted})")));
-        // After the name in brackets the 17th field is the niceness.
-        let nice = |stat: String| stat.rsplit_once(") ").unwrap().1.split(' ').nth(16).unwrap().parse::<i32>().unwrap();
-        of_wanted.map(nice).collect::<std::collections::BTreeSet<_>>()
-    };
-    assert_eq!(niceness("control").last(), Some(&5));
-    assert_eq!(niceness("stats"), [5].into());
-    assert_eq!(niceness("config"), [0].into());
-    scene.end();
-}

@@ -1,4 +1,4 @@
-//! Signals, in a process of their own: they are everybody's in it.
+//! What concerns the whole process, in one of its own: signals, and how nice its threads are.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -21,9 +21,20 @@ fn send(signal: Signal) {
     kill_process(getpid(), signal).unwrap();
 }
 
+/// How nice the threads of a name are.
+fn niceness(wanted: &str) -> Vec<i32> {
+    let tasks = fs::read_dir("/proc/self/task").unwrap();
+    let stats = tasks.filter_map(|task| fs::read_to_string(task.unwrap().path().join("stat")).ok());
+    let of_wanted = stats.filter(|stat| stat.contains(&format!("({wanted})")));
+    // After the name in brackets the 17th field is the niceness.
+    of_wanted.map(|stat| stat.rsplit_once(") ").unwrap().1.split(' ').nth(16).unwrap().parse().unwrap()).collect()
+}
+
 #[test]
-fn each_signal_does_what_it_says() {
+fn threads_are_niced_and_each_signal_does_what_it_says() {
     let mut scene = Scene::start(false);
+    // All but the one that compiles; each has its name once it has run.
+    eventually("niced", || (niceness("control"), niceness("stats"), niceness("config")) == (vec![5], vec![5], vec![0]));
     let dropped = scene.hub.page().counter(&metrics::LOG_DROPPED, &[("worker", "0")]);
     let mut writer = scene.lines.take().unwrap().writer(dropped);
     let mut write = || {
