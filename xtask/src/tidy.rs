@@ -34,12 +34,13 @@ impl Display for Problem {
 
 /// Check the whole tree and print every problem at once.
 pub(crate) fn run() -> Result<()> {
-    let metadata = shell::output(&mut shell::cargo(&["metadata", "--format-version", "1", "--quiet"]))?;
+    let metadata = shell::output(&mut shell::cargo(&["metadata", "--format-version", "1", "--no-deps", "--quiet"]))?;
     let workspace = Workspace::parse(&metadata, &shell::root())?;
+    let tree = shell::output(&mut shell::cargo(&licences::TREE))?;
     let allowed = licences::allowed(&read("deny.toml")?);
 
     let mut problems = floors::check(&workspace.members);
-    problems.extend(licences::check(&workspace.packages, &allowed));
+    problems.extend(licences::check(&tree, &allowed));
     let files = tracked_files()?;
     for file in &files {
         let text = read(file)?;

@@ -6,10 +6,9 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use std::path::Path;
 
-/// The workspace's own crates, and everything they are built from.
+/// The workspace's own crates.
 pub(crate) struct Workspace {
     pub(crate) members: Vec<Member>,
-    pub(crate) packages: Vec<Package>,
 }
 
 /// One crate of ours.
@@ -31,27 +30,14 @@ pub(crate) struct Import {
     pub(crate) for_tests: bool,
 }
 
-/// Any package that takes part in a build, with what the supply chain rules ask.
-#[derive(Debug)]
-pub(crate) struct Package {
-    pub(crate) name: String,
-    pub(crate) version: String,
-    pub(crate) licence: Option<String>,
-    /// `None` is a folder of this workspace.
-    pub(crate) source: Option<String>,
-}
-
 impl Workspace {
-    /// Read the JSON of `cargo metadata --format-version 1`.
+    /// Read the JSON of `cargo metadata --format-version 1 --no-deps`.
     pub(crate) fn parse(metadata: &str, root: &Path) -> Result<Self> {
         let metadata: Value = serde_json::from_str(metadata).context("cargo metadata is not JSON")?;
         let packages = list(&metadata, "packages");
         let ours = |package: &&Value| package["source"].is_null();
         let names: Vec<String> = packages.iter().filter(ours).map(|package| text(package, "name")).collect();
-        Ok(Self {
-            members: packages.iter().filter(ours).map(|package| Member::read(package, &names, root)).collect(),
-            packages: packages.iter().map(Package::read).collect(),
-        })
+        Ok(Self { members: packages.iter().filter(ours).map(|package| Member::read(package, &names, root)).collect() })
     }
 }
 
@@ -69,17 +55,6 @@ impl Member {
             manifest: manifest.strip_prefix(root).unwrap_or(manifest).display().to_string(),
             runs: list(package, "targets").iter().any(|target| target["kind"][0] == "bin"),
             imports,
-        }
-    }
-}
-
-impl Package {
-    fn read(package: &Value) -> Self {
-        Self {
-            name: text(package, "name"),
-            version: text(package, "version"),
-            licence: package["license"].as_str().map(str::to_owned),
-            source: package["source"].as_str().map(str::to_owned),
         }
     }
 }
@@ -117,7 +92,5 @@ mod tests {
         assert_eq!(imports, [("model", false), ("sim", true)]);
         assert!(workspace.members[1].runs);
         assert_eq!(workspace.members.len(), 3);
-        let memchr = &workspace.packages[3];
-        assert_eq!((memchr.licence.as_deref(), memchr.source.as_deref()), (Some("MIT"), Some("registry+x")));
     }
 }

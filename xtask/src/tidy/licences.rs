@@ -3,9 +3,21 @@
 //! The list of allowed licences is `deny.toml`'s, so that there is one list whoever checks it.
 
 use super::Problem;
-use super::crates::Package;
+use std::collections::BTreeSet;
 
-const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
+/// What `cargo tree` is to print: everything that is built, for whatever target, one package a line. (`cargo metadata`
+/// also lists what features could have pulled in and did not.)
+pub(crate) const TREE: [&str; 10] =
+    ["tree", "--workspace", "--edges", "normal,build,dev", "--target", "all", "--prefix", "none", "--format", "{p}|{l}"];
+
+/// One package that takes part in a build.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Package<'a> {
+    name_and_version: &'a str,
+    /// `None` is crates.io.
+    source: Option<&'a str>,
+    licence: &'a str,
+}
 
 /// The `allow` list of `[licenses]` in `deny.toml`.
 pub(crate) fn allowed(deny: &str) -> Vec<String> {
@@ -15,22 +27,35 @@ pub(crate) fn allowed(deny: &str) -> Vec<String> {
     list.split('"').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
-/// Every package with another licence or from another source.
-pub(crate) fn check(packages: &[Package], allowed: &[String]) -> Vec<Problem> {
+/// Every package with another licence or from another source, in what `cargo tree` printed.
+pub(crate) fn check(tree: &str, allowed: &[String]) -> Vec<Problem> {
+    let packages: BTreeSet<Package<'_>> = tree.lines().filter_map(Package::read).collect();
     packages.iter().filter_map(|package| check_package(package, allowed)).collect()
 }
 
-fn check_package(package: &Package, allowed: &[String]) -> Option<Problem> {
-    let (what, why) = if package.source.as_ref().is_some_and(|source| source != REGISTRY) {
+fn check_package(package: &Package<'_>, allowed: &[String]) -> Option<Problem> {
+    let (what, why) = if package.source.is_some() {
         ("does not come from crates.io", "what is built must be there tomorrow")
-    } else if !package.licence.as_ref().is_some_and(|licence| is_allowed(licence, allowed)) {
+    } else if !is_allowed(package.licence, allowed) {
         ("has a licence that deny.toml does not allow", "decide about a licence before it is depended upon")
     } else {
         return None;
     };
-    let licence = package.licence.as_deref().unwrap_or("none");
-    let what = format!("{} {} ({licence}) {what}", package.name, package.version);
+    let what = format!("{} ({}) {what}", package.name_and_version, package.licence);
     Some(Problem { file: "Cargo.lock".to_owned(), line: 1, what, why })
+}
+
+impl<'a> Package<'a> {
+    /// `name v1.2.3 (source or folder) (proc-macro)|licence`; `None` for a blank line and for our own folders.
+    fn read(line: &'a str) -> Option<Self> {
+        let (package, licence) = line.split_once('|')?;
+        let licence = licence.trim_end_matches(" (*)");
+        let (name_and_version, notes) = package.split_once(" (").unwrap_or((package, ""));
+        let mut notes = notes.split(['(', ')']).map(str::trim).filter(|note| !note.is_empty() && *note != "proc-macro" && *note != "*");
+        let source = notes.next();
+        let ours = source.is_some_and(|source| source.starts_with('/'));
+        (!ours).then_some(Self { name_and_version, source, licence })
+    }
 }
 
 /// Evaluate an SPDX expression: `AND` binds closer than `OR`, an exception after `WITH` only adds rights, and the
@@ -77,7 +102,7 @@ fn term(words: &mut &[&str], allowed: &[String]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Package, REGISTRY, allowed, check, is_allowed};
+    use super::{allowed, check, is_allowed};
 
     fn list() -> Vec<String> {
         allowed("# x\n[bans]\nallow = []\n[licenses]\nallow = [\n    \"MIT\",\n    \"Unicode-3.0\",\n]\nx = [\"no\"]")
@@ -112,17 +137,21 @@ mod tests {
 
     #[test]
     fn packages() {
-        let package = |licence: Option<&str>, source: Option<&str>| Package {
-            name: "x".to_owned(),
-            version: "1.0.0".to_owned(),
-            licence: licence.map(str::to_owned),
-            source: source.map(str::to_owned),
-        };
-        let problems = |package: Package| check(&[package], &list()).len();
-        assert_eq!(problems(package(Some("MIT"), Some(REGISTRY))), 0);
-        assert_eq!(problems(package(Some("MIT"), None)), 0);
-        assert_eq!(problems(package(Some("MIT"), Some("git+https://example.com/x"))), 1);
-        assert_eq!(problems(package(Some("GPL-3.0"), Some(REGISTRY))), 1);
-        assert_eq!(problems(package(None, Some(REGISTRY))), 1);
+        let table = [
+            ("memchr v2.8.3|MIT", 0),
+            ("serde_derive v1.0.0 (proc-macro)|MIT OR Apache-2.0", 0),
+            ("serde_derive v1.0.0 (proc-macro)|MIT OR Apache-2.0 (*)", 0),
+            ("h1 v0.1.0 (/src/userspace/h1)|Apache-2.0", 0),
+            ("h1 v0.1.0 (/src/userspace/h1)|", 0),
+            ("", 0),
+            ("stranger v1.0.0 (https://example.com/stranger#abc)|MIT", 1),
+            ("stranger v1.0.0 (proc-macro) (https://example.com/stranger#abc)|MIT", 1),
+            ("copyleft v1.0.0|GPL-3.0", 1),
+            ("silent v1.0.0|", 1),
+            ("copyleft v1.0.0|GPL-3.0\ncopyleft v1.0.0|GPL-3.0 (*)", 1),
+        ];
+        for (tree, problems) in table {
+            assert_eq!(check(tree, &list()).len(), problems, "{tree}");
+        }
     }
 }
