@@ -11,6 +11,7 @@
     reason = "a measuring tool speaks on the terminal and lives in real time"
 )]
 
+mod admin;
 mod bystanders;
 mod compare;
 mod interrupt;

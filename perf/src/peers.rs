@@ -109,6 +109,11 @@ impl Site {
         16 + self.version
     }
 
+    /// Sluice's admin socket.
+    pub(crate) fn admin(&self) -> PathBuf {
+        self.path("admin.sock")
+    }
+
     fn path(&self, file: &str) -> PathBuf {
         self.folder.join(file)
     }

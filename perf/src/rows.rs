@@ -1,9 +1,10 @@
 //! What is measured: every row of the table, and how it is read.
 
 use crate::load::{Plan, Shape};
+use crate::peers::Kind;
 use crate::rig::{Proxy, Rig};
 use crate::steady::{self, Sample};
-use crate::{memory, reloads, syscalls};
+use crate::{admin, memory, reloads, syscalls};
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 use core::time::Duration;
@@ -189,8 +190,23 @@ fn two_workers(setting: &Setting<'_>, proxy: &Proxy) -> Result<Vec<Reading>> {
     let one = sample(setting, proxy, plan(proxy))?;
     proxy.group.pause()?;
     let pair = setting.rig.start(&proxy.peer, 2)?;
+    let mail = messages(&pair)?;
     let two = sample(setting, &pair, plan(&pair))?;
-    Ok(vec![less("CPU us/request", two.cpu_per_unit()), less("as a multiple of one worker's", two.cpu_per_unit() / one.cpu_per_unit())])
+    let mut readings =
+        vec![less("CPU us/request", two.cpu_per_unit()), less("as a multiple of one worker's", two.cpu_per_unit() / one.cpu_per_unit())];
+    if let (Some(before), Some(after)) = (mail, messages(&pair)?) {
+        // Counted from before the warm-up on: an upper bound.
+        readings.push(less("messages between threads/request", (after - before) / two.units));
+    }
+    Ok(readings)
+}
+
+/// Messages that the workers of Sluice have received so far; the peers do not tell.
+fn messages(proxy: &Proxy) -> Result<Option<f64>> {
+    if proxy.kind() != Kind::Sluice {
+        return Ok(None);
+    }
+    admin::counter(&proxy.site.admin(), "sluice_worker_mail_total")
 }
 
 fn idle_memory(setting: &Setting<'_>, proxy: &Proxy) -> Result<Vec<Reading>> {

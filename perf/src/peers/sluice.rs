@@ -29,7 +29,7 @@ admin: {{ bind: \"unix:{admin}\" }}
 ",
         tcp = site.tcp,
         endpoints = endpoints.join(", "),
-        admin = site.text_path("admin.sock"),
+        admin = site.admin().display(),
     )
     .expect("a String takes all");
     out
