@@ -76,3 +76,24 @@ pub struct Record {
     /// The configuration it was handled by.
     pub generation: u64,
 }
+
+impl Record {
+    /// Of an exchange that begins: nothing has been decided about it.
+    pub fn begin(connection: Rc<ConnectionRecord>, sequence: u64, id: RecordId, started: Instant, generation: u64) -> Self {
+        Self {
+            connection,
+            sequence,
+            id,
+            phases: Phases { started, connected: Instant::NEVER, responded: Instant::NEVER },
+            route: None,
+            cluster: None,
+            attempt: None,
+            attempts: 0,
+            status: 0,
+            request_bytes: 0,
+            response_bytes: 0,
+            cause: None,
+            generation,
+        }
+    }
+}

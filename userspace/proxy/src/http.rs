@@ -1,7 +1,7 @@
 //! The story of a request: head, normalise, route, edits, pick, pool, pump, end. Everything else in this crate is a word of it.
 
 use exchange::Exchange;
-use model::{Cause, Fault, Head, Instant, Phases, Record};
+use model::{Cause, Fault, Head, Instant, Record};
 use std::rc::Rc;
 
 use config::{Action, Kind, Targets};
@@ -100,6 +100,11 @@ pub(crate) struct Tries {
 }
 
 impl Tries {
+    /// Whether the next try must open a connection: after an idle one was dead, the others may be too.
+    pub(crate) fn wants_fresh(&self) -> bool {
+        self.stale_left == 0
+    }
+
     /// Whether a request may be sent again after `fault`: never once any of the response was given down, or its body can not be repeated.
     fn allows(&mut self, fault: Fault, head: &Head, record: &Record, replay: &Replay) -> bool {
         if fault.blame != model::Blame::Origin || record.phases.responded != Instant::NEVER || !replay.is_whole() {
@@ -120,20 +125,6 @@ impl Tries {
 }
 
 fn begin(down: &Exchange, scope: &Scope<'_>) -> Record {
-    let now = scope.house.ring().now();
-    Record {
-        connection: Rc::clone(scope.client),
-        sequence: down.id().0,
-        id: u128::from(scope.house.random()) << 64 | u128::from(scope.house.random()),
-        phases: Phases { started: now, connected: Instant::NEVER, responded: Instant::NEVER },
-        route: None,
-        cluster: None,
-        attempt: None,
-        attempts: 0,
-        status: 0,
-        request_bytes: 0,
-        response_bytes: 0,
-        cause: None,
-        generation: scope.house.generation(),
-    }
+    let id = u128::from(scope.house.random()) << 64 | u128::from(scope.house.random());
+    Record::begin(Rc::clone(scope.client), down.id().0, id, scope.house.ring().now(), scope.house.generation())
 }

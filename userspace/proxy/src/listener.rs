@@ -14,6 +14,7 @@ use std::{
 /// A listener: its configuration of the moment, its counters, its open connections.
 pub struct Listener {
     /// In an `Rc` of this worker's, so that a request's look at it writes to no cache line of another's.
+    #[expect(clippy::redundant_allocation, reason = "the Arc is counted by all workers, the Rc by this one")]
     config: RefCell<Rc<Arc<config::Listener>>>,
     name: Rc<str>,
     /// When its connections are cut, once it was removed.
@@ -43,6 +44,7 @@ impl Listener {
     }
 
     /// Its configuration now; a removed listener keeps its last.
+    #[expect(clippy::redundant_allocation, reason = "as the field")]
     pub fn config(&self) -> Rc<Arc<config::Listener>> {
         Rc::clone(&self.config.borrow())
     }

@@ -2,7 +2,7 @@
 
 use core::{future::poll_fn, task::Poll};
 use io::Stream;
-use model::{Cause, Fault, Instant, Phases, Record};
+use model::{Cause, Fault, Instant, Record};
 use std::rc::Rc;
 
 use config::Kind;
@@ -18,7 +18,8 @@ const LANE_STEP_BYTES: u64 = 1 << 20;
 
 /// Carries one connection to its end.
 pub(crate) async fn proxy(scope: &Scope<'_>, down: Stream) {
-    let mut record = begin(scope);
+    let client = scope.client;
+    let mut record = Record::begin(Rc::clone(client), 0, u128::from(client.id), client.accepted, scope.house.generation());
     if let Err(fault) = story(scope, down, &mut record).await {
         record.cause = Some(fault.cause);
         scope.house.count_fault(fault.cause);
@@ -148,23 +149,5 @@ async fn lane(from: &Stream, to: &Stream, (count, moved_at): Progress<'_>, to_fa
         }
         count.set(count.get() + moved);
         moved_at.set(from.ring().now());
-    }
-}
-
-fn begin(scope: &Scope<'_>) -> Record {
-    Record {
-        connection: Rc::clone(scope.client),
-        sequence: 0,
-        id: u128::from(scope.client.id),
-        phases: Phases { started: scope.client.accepted, connected: Instant::NEVER, responded: Instant::NEVER },
-        route: None,
-        cluster: None,
-        attempt: None,
-        attempts: 0,
-        status: 0,
-        request_bytes: 0,
-        response_bytes: 0,
-        cause: None,
-        generation: scope.house.generation(),
     }
 }

@@ -57,6 +57,12 @@ pub(crate) async fn open(scope: &Scope<'_>, cluster: &Rc<Cluster>, tries: &mut T
     let began = scope.house.ring().now();
     let poolable = cluster.config().proxy_protocol.is_none();
     let conn = match take(scope, cluster, &endpoint, settings).await? {
+        Some(idle) if tries.wants_fresh() => {
+            // Its place is taken by the new one, so that no limit is exceeded.
+            drop(idle);
+            endpoint.pool.closed();
+            Conn::client(connect(scope, cluster, &endpoint).await?, settings)
+        }
         Some(conn) => {
             cluster.reused.increment();
             if let Some(attempt) = &mut record.attempt {
