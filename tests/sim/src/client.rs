@@ -68,7 +68,7 @@ impl Client {
         for id in &ids {
             self.ledger.note(*id, |entry| entry.follows_early = follows_early);
             let plan = Plan::new(self.seed, *id, self.mood);
-            follows_early |= plan.conduct == Conduct::Early && plan.request.length() > 0;
+            follows_early |= matches!(plan.conduct, Conduct::Early | Conduct::EarlyClose) && plan.request.length() > 0;
         }
         let stream = match self.ring.connect(&self.address).await {
             Ok(stream) => stream,

@@ -263,7 +263,7 @@ impl Inner {
         for ring in 0..self.rings.len() {
             let rung = |running: &Running| matches!(&running.operation, Operation::Watch { bell: Bell::Flag(flag) } if flag.swap(false, Ordering::AcqRel));
             let tokens: Vec<Token> =
-                self.rings[ring].operations.iter().filter(|(_, running)| rung(running)).map(|(token, _)| *token).collect();
+                self.rings[ring].watches().filter(|(_, running)| rung(running)).map(|(token, _)| *token).collect();
             for token in tokens {
                 let more = !self.random.happens(self.chaos.early_end);
                 self.post(ring, token, Outcome::Done(Ok(1)), more);

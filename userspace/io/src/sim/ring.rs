@@ -17,7 +17,7 @@ use super::{
     Host, World,
     world::{Inner, Operation, RingState, Running, State},
 };
-use crate::{Bell, Completion, Descriptor, Errno, Fd, Op};
+use crate::{Bell, Completion, Descriptor, Errno, Fd, Kind, Op, Token};
 
 /// The virtual clock's zero, in seconds since 1970: 2026-01-01.
 const EPOCH_SECONDS: u64 = 1_767_225_600;
@@ -171,7 +171,13 @@ impl RingState {
     pub(super) fn is_rung(&self) -> bool {
         let rung =
             |running: &Running| matches!(&running.operation, Operation::Watch { bell: Bell::Flag(flag) } if flag.load(Ordering::Acquire));
-        self.operations.values().any(rung)
+        self.watches().any(|(_, running)| rung(running))
+    }
+
+    /// The bells that are watched.
+    pub(super) fn watches(&self) -> impl Iterator<Item = (&Token, &Running)> {
+        let token = |slot| Token { kind: Kind::Watch, slot };
+        self.operations.range(token(0)..=token(u32::MAX))
     }
 }
 
