@@ -16,7 +16,6 @@ use serde_json::{Value, json};
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread;
 
 /// What to compare, how long.
 #[derive(Args)]
@@ -154,12 +153,13 @@ fn about(rig: &Rig, rounds: usize, setting: &Setting<'_>) -> Result<Value> {
     let versions: serde_json::Map<String, Value> =
         rig.peers.iter().map(|peer| (peer.kind.to_string(), Value::from(peer.version()))).collect();
     let read = |file: &str| fs::read_to_string(file).with_context(|| format!("cannot read {file}"));
-    let model = read("/proc/cpuinfo")?;
-    let model = model.lines().find_map(|line| line.strip_prefix("model name\t: ")).unwrap_or("unknown").to_owned();
+    let processors = read("/proc/cpuinfo")?;
+    let cpus = processors.lines().filter(|line| line.starts_with("processor")).count();
+    let model = processors.lines().find_map(|line| line.strip_prefix("model name\t: ")).unwrap_or("unknown").to_owned();
     Ok(json!({
         "kernel": read("/proc/sys/kernel/osrelease")?.trim(),
         "cpu": model,
-        "cpus": thread::available_parallelism().map_or(0, usize::from),
+        "cpus": cpus,
         "architecture": env::consts::ARCH,
         "versions": versions,
         "rounds": rounds,
