@@ -8,7 +8,7 @@ use config::{Action, Kind, Targets};
 
 use crate::{
     connection::Scope,
-    edits, end,
+    edits, end, path,
     pump::{self, Replay},
     reply, request,
     route::Route,
@@ -53,7 +53,7 @@ fn find(scope: &Scope<'_>, head: &mut Head) -> Result<Rc<Route>, Fault> {
     let Kind::Http(http) = &listener.kind else { return Err(Fault::us(Cause::NoRoute)) };
     request::normalise(head, &listener)?;
     let line = head.request().ok_or_else(|| Fault::client(Cause::MalformedHead))?;
-    let found = http.table.find(&line.authority, &line.path, line.method.as_bytes()).route();
+    let found = http.table.find(&line.authority, path::before_query(&line.path), line.method.as_bytes()).route();
     let config = found.ok_or_else(|| Fault { scope: model::Scope::Stream, ..Fault::client(Cause::NoRoute) })?;
     Ok(scope.house.routes.of(config, &listener.name, scope.house.page()))
 }

@@ -5,8 +5,7 @@ use std::borrow::Cow;
 /// The path in its normal form: unreserved characters decoded, `.` and `..` segments resolved, escapes in upper case. `None` when it climbs
 /// above the root or has a broken escape. The query is left as it is.
 pub(crate) fn normalise(target: &[u8]) -> Option<Cow<'_, [u8]>> {
-    let end = target.iter().position(|byte| *byte == b'?').unwrap_or(target.len());
-    let (path, query) = target.split_at(end);
+    let (path, query) = target.split_at(before_query(target).len());
     let plain = !path.contains(&b'%') && !path.contains(&b'\\') && !path.windows(2).any(|pair| pair == b"/.");
     if plain || path.first() != Some(&b'/') {
         return Some(Cow::Borrowed(target));
@@ -34,6 +33,12 @@ pub(crate) fn normalise(target: &[u8]) -> Option<Cow<'_, [u8]>> {
     }
     out.extend_from_slice(query);
     Some(Cow::Owned(out))
+}
+
+/// The path without its query: what routes are about.
+pub(crate) fn before_query(target: &[u8]) -> &[u8] {
+    let end = target.iter().position(|byte| *byte == b'?').unwrap_or(target.len());
+    &target[..end]
 }
 
 /// Decodes what an escape need not hide, writes the others in upper case. A backslash, which some origins take for a slash, is refused.
