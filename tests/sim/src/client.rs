@@ -167,8 +167,11 @@ impl Client {
             let (answer, last) = self.response(wire, progress, plan).await;
             let orphaned = |plan: &Plan| self.ledger.note(plan.id, |entry| entry.orphaned = true);
             let whole = matches!(answer, Answer::Whole(..));
-            if let Answer::Cut(_, _, ended) | Answer::None(ended) = &answer {
-                early = Some(*ended);
+            match &answer {
+                Answer::Cut(_, _, ended) | Answer::None(ended) => early = Some(*ended),
+                // The proxy could not know yet that this is the answer to a HEAD.
+                Answer::Whole(head, _) if head.field("x-sluice-reason").is_some() && plan.method == "HEAD" && last => early = Some(Ended::Closed),
+                Answer::Whole(..) => {}
             }
             self.ledger.note(plan.id, |entry| entry.answer = Some(answer));
             progress.answered.set(at + 1);
@@ -178,8 +181,9 @@ impl Client {
                 break;
             }
         }
-        if early.is_none() && !wire.is_drained() {
-            self.ledger.wrong(format!("more than the responses came for {:?}", plans.iter().map(|plan| plan.id).collect::<Vec<_>>()));
+        if early.is_none() && !wire.unread().is_empty() {
+            let ids: Vec<u64> = plans.iter().map(|plan| plan.id).collect();
+            self.ledger.wrong(format!("more than the responses came for {ids:?}: {:?}", wire.unread().escape_ascii().to_string()));
         }
         early
     }

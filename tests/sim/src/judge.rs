@@ -13,6 +13,8 @@ pub struct Rules {
     pub mood: Mood,
     /// Chaos may break, refuse or lose connections between proxy and origin.
     pub upstream_breaks: bool,
+    /// The proxy's timeouts are short enough to end anything.
+    pub times_out: bool,
     /// Local replies that the run's set-up calls for (a limit reached, a drain), by reason.
     pub expected_reasons: &'static [&'static str],
 }
@@ -51,7 +53,7 @@ fn judge_entry(plan: &Plan, entry: &Entry, rules: Rules) -> Result<(), String> {
         Some(Answer::Whole(head, body)) => judge_whole(plan, entry, (head, body), rules),
         Some(Answer::Cut(head, body, ended)) => judge_cut(plan, entry, (head, body, *ended), rules),
         Some(Answer::None(Ended::Malformed)) => Err("its response is not HTTP".to_owned()),
-        Some(Answer::None(_)) | None if entry.orphaned || entry.aborted || entry.broken || !entry.sent => Ok(()),
+        Some(Answer::None(_)) | None if entry.orphaned || entry.aborted || entry.broken || !entry.sent || rules.times_out => Ok(()),
         Some(Answer::None(ended)) if entry.follows_early && *ended != Ended::Silent => Ok(()),
         Some(Answer::None(ended)) => Err(format!("no answer, the connection ended: {ended:?}")),
         None => Err("no answer".to_owned()),
@@ -86,13 +88,17 @@ fn judge_cut(plan: &Plan, entry: &Entry, (head, body, ended): (&Head, &[u8], End
     if ended == Ended::Malformed {
         return Err("its response is framed wrongly".to_owned());
     }
+    let local = head.field("x-sluice-reason").is_some();
+    if local && (entry.aborted || entry.broken || rules.times_out) {
+        return judge_local(plan, entry, head, rules);
+    }
     if head.field("x-id") != Some(plan.id.to_string()) {
         return Err(format!("part of the answer to another: {head:?}"));
     }
     if !plan.response_bytes().starts_with(body) {
         return Err(format!("a wrong body, cut after {} bytes", body.len()));
     }
-    if entry.aborted || entry.broken || may_fail(plan, rules) || !entry.sent {
+    if entry.aborted || entry.broken || may_fail(plan, rules) || !entry.sent || rules.times_out {
         return Ok(());
     }
     Err(format!("cut after {} bytes: {ended:?}", body.len()))

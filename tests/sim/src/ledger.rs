@@ -60,10 +60,6 @@ pub struct Book {
     pub entries: BTreeMap<u64, Entry>,
     /// What must never have happened, as text.
     pub wrongs: Vec<String>,
-    /// Most connections an origin had at a time.
-    pub connections_max: usize,
-    /// Connections the origins have now.
-    pub connections: usize,
 }
 
 impl Ledger {

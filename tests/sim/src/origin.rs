@@ -50,10 +50,6 @@ impl Origin {
     }
 
     async fn connection(&self, stream: Stream, mut random: Random) {
-        self.ledger.with(|book| {
-            book.connections += 1;
-            book.connections_max = book.connections_max.max(book.connections);
-        });
         // Far beyond every timeout of the proxy's: it is never the origin that saves a forgotten connection.
         let mut wire = Wire::new(stream, &self.ring, Duration::from_secs(20_000));
         wire.slowness = random.pick(&[0, 0, 0, 1_000]);
@@ -74,7 +70,6 @@ impl Origin {
             // The close comes while the proxy believes the connection to be idle, or is just about to use it.
             self.ring.sleep(Duration::from_micros(random.pick(&[0, 100, 10_000]))).await;
         }
-        self.ledger.with(|book| book.connections -= 1);
         if self.mood == Mood::Good {
             wire.linger().await;
         }

@@ -133,7 +133,8 @@ impl Plan {
 }
 
 fn body(random: &mut Random, response: bool) -> Body {
-    let length = random.pick(&[0, 1, 10, 500, 3_000, 20_000]);
+    let large = random.happens(Chance(100));
+    let length = if large { 300_000 } else { random.pick(&[0, 1, 10, 500, 3_000, 20_000]) };
     match random.below(if response { 5 } else { 4 }) {
         0 | 1 => Body::Known(length),
         2 | 3 => Body::Chunked(length),

@@ -177,9 +177,9 @@ impl Wire {
         while self.fill().await.is_ok() {}
     }
 
-    /// Whether everything received was read.
-    pub fn is_drained(&self) -> bool {
-        self.unread.is_empty()
+    /// What was received and not read.
+    pub fn unread(&self) -> &[u8] {
+        &self.unread
     }
 }
 

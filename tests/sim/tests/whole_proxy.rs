@@ -1,10 +1,10 @@
 //! The whole proxy between clients that keep account of every request and origins that do what they planned, on a network and a kernel as
 //! unkind as the seed says. In every run: nothing lost, answered twice, mixed up, leaked or hung.
 
-use io::sim::Chaos;
+use io::sim::{Chaos, Random};
 use sim::{
     plan::Mood,
-    scene::{Setting, run},
+    scene::{ORIGINS, Setting, config, http_config, run},
     seeds::each,
 };
 
@@ -28,4 +28,66 @@ fn origins_that_fail_are_answered_for() {
 fn a_breaking_network_breaks_only_what_it_must() {
     let name = "a_breaking_network_breaks_only_what_it_must";
     each(name, |seed, traced| run(Setting::new(seed, traced, Mood::Bad, Chaos::from_seed(seed))));
+}
+
+#[test]
+fn configurations_change_under_way_and_nobody_notices() {
+    let changed = |seed| {
+        let mut random = Random::new(seed ^ 0xC0FF);
+        let mut version = |number: usize| {
+            let mut origins = ORIGINS.to_vec();
+            random.shuffle(&mut origins);
+            origins.truncate(1 + random.below(ORIGINS.len()));
+            let extra = if random.below(2) == 1 { "bind: [\"10.0.0.1:80\", \"10.0.0.1:81\"]," } else { "" };
+            let policy = random.pick(&["round_robin", "least_request", "random"]);
+            let listener = format!(
+                "limits: {{ headers: {} }}, http: {{ sites: [{{ hosts: [\"*\"], routes: [
+                    {{ to: origins, response: {{ headers: {{ set: {{ x-version: \"{number}\" }} }} }} }}] }}] }}",
+                50 + number
+            );
+            let text = config(&listener, &origins, &format!(", balance: {policy}"));
+            if extra.is_empty() { text } else { text.replace("bind: [\"10.0.0.1:80\"],", extra) }
+        };
+        (0..5).map(&mut version).collect()
+    };
+    each("configurations_change_under_way_and_nobody_notices", |seed, traced| {
+        let chaos = Chaos::from_seed(seed).unbroken();
+        run(Setting { changes: changed(seed), ..Setting::new(seed, traced, Mood::Good, chaos) })
+    });
+}
+
+#[test]
+fn no_endpoint_gets_more_connections_than_it_may() {
+    each("no_endpoint_gets_more_connections_than_it_may", |seed, traced| {
+        let most = 1 + (seed % 3) as usize;
+        let setting = Setting::new(seed, traced, if seed % 2 == 0 { Mood::Good } else { Mood::Hasty }, Chaos::from_seed(seed).unbroken());
+        let config = http_config(&format!(", limits: {{ connections: {most}, pending: 2 }}"));
+        run(Setting { config, upstream_max: Some(most), expected_reasons: &["overflow"], ..setting })
+    });
+}
+
+#[test]
+fn used_up_descriptors_refuse_and_recover() {
+    each("used_up_descriptors_refuse_and_recover", |seed, traced| {
+        let setting = Setting::new(seed, traced, Mood::Good, Chaos::from_seed(seed).unbroken());
+        run(Setting { descriptors: Some(6 + (seed % 7) as usize), expected_reasons: &["connect_failed"], ..setting })
+    });
+}
+
+#[test]
+fn bytes_are_carried() {
+    each("bytes_are_carried", |seed, traced| {
+        let setting = Setting::new(seed, traced, Mood::Good, Chaos::from_seed(seed).unbroken());
+        run(Setting { config: config("tcp: origins", &ORIGINS, ""), speaks_http: false, ..setting })
+    });
+}
+
+#[test]
+fn short_timeouts_end_whatever_is_slow() {
+    const REASONS: &[&str] = &["request_head_timeout", "request_body_timeout", "response_timeout", "idle_timeout", "connect_timeout"];
+    each("short_timeouts_end_whatever_is_slow", |seed, traced| {
+        let setting = Setting::new(seed, traced, Mood::Bad, Chaos::from_seed(seed));
+        let config = http_config("").replace("3000s", "200ms").replace("200s", "100ms");
+        run(Setting { config, times_out: true, expected_reasons: REASONS, ..setting })
+    });
 }

@@ -92,7 +92,7 @@ impl Chaos {
             delay_micros: random.pick(&[0..=0, 10..=10, 1..=1_000, 100..=50_000]),
             retransmit: some(random, 1..=300),
             segment_bytes: random.pick(&[1..=3, 1..=100, 1..=1_460, 1..=65_536, 16_384..=16_384]),
-            window_bytes: random.pick(&[1..=64, 500..=5_000, 4_096..=65_536, 65_536..=1_000_000]),
+            window_bytes: random.pick(&[20..=300, 500..=5_000, 4_096..=65_536, 65_536..=1_000_000]),
             short_send: some(random, 100..=5_000),
             early_end: some(random, 10..=3_000),
             reset: some(random, 50..=1_500),

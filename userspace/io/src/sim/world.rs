@@ -262,6 +262,17 @@ impl World {
         }
     }
 
+    /// Connections that `host` has open to `address`.
+    pub fn connections(&self, host: Host, address: &Address) -> usize {
+        let inner = self.0.borrow();
+        let ours = inner.sockets.values().filter(|socket| socket.host == host.0);
+        let reaches = |socket: &&Socket| match socket.state {
+            State::Connected { connection, side: 0 } => inner.connections[connection].sides[1].address == *address,
+            State::Connected { .. } | State::Fresh | State::Listening { .. } => false,
+        };
+        ours.filter(reaches).count()
+    }
+
     /// Everything that is open, waiting or on its way, for a person.
     pub fn report(&self) -> String {
         self.0.borrow().report()
