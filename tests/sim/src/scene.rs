@@ -95,6 +95,11 @@ clusters:
 
 /// Runs it; what was wrong, if anything, as text.
 pub fn run(setting: Setting) -> Result<(), String> {
+    fingerprint(setting).map(drop)
+}
+
+/// Runs it; a hash of all that happened, or what was wrong.
+pub fn fingerprint(setting: Setting) -> Result<u64, String> {
     let (seed, traced) = (setting.seed, setting.traced);
     let world = World::new(setting.chaos.clone());
     if traced {
@@ -107,7 +112,8 @@ pub fn run(setting: Setting) -> Result<(), String> {
         let entries = format!("{:?}\n{entries}", scene.setting.chaos);
         std::io::stdout().write_all((world.trace() + &entries).as_bytes()).map_err(|error| error.to_string())?;
     }
-    outcome.map_err(|wrong| format!("seed {seed}: {wrong}"))
+    outcome.map_err(|wrong| format!("seed {seed}: {wrong}"))?;
+    Ok(world.fingerprint())
 }
 
 struct Scene {

@@ -4,7 +4,7 @@
 use io::sim::{Chaos, Random};
 use sim::{
     plan::Mood,
-    scene::{ORIGINS, Setting, config, http_config, run},
+    scene::{ORIGINS, Setting, config, fingerprint, http_config, run},
     seeds::each,
 };
 
@@ -89,5 +89,17 @@ fn short_timeouts_end_whatever_is_slow() {
         let setting = Setting::new(seed, traced, Mood::Bad, Chaos::from_seed(seed));
         let config = http_config("").replace("3000s", "200ms").replace("200s", "100ms");
         run(Setting { config, times_out: true, expected_reasons: REASONS, ..setting })
+    });
+}
+
+#[test]
+fn a_seed_replays_step_by_step() {
+    each("a_seed_replays_step_by_step", |seed, traced| {
+        // A seed that does not replay is worth nothing, but a few show it.
+        if seed >= 20 && !traced {
+            return Ok(());
+        }
+        let once = || fingerprint(Setting::new(seed, traced, Mood::Bad, Chaos::from_seed(seed)));
+        if once()? == once()? { Ok(()) } else { Err("the same seed ran another way the second time".to_owned()) }
     });
 }

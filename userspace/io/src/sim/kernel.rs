@@ -334,7 +334,7 @@ impl Inner {
 
     fn check_operation(&mut self, ring: usize, token: Token, uses: [Option<Fd>; 2]) {
         for fd in uses.into_iter().flatten() {
-            self.check_descriptor(ring, fd, &format!("used by {token:?}"));
+            self.check_descriptor(ring, fd, format_args!("used by {token:?}"));
         }
         if matches!(token.kind, Kind::Cancel | Kind::Forget) {
             return;
@@ -360,7 +360,7 @@ impl Inner {
     }
 
     /// A descriptor must be open and belong to the ring's host.
-    pub(super) fn check_descriptor(&mut self, ring: usize, fd: Fd, what: &str) {
+    pub(super) fn check_descriptor(&mut self, ring: usize, fd: Fd, what: core::fmt::Arguments<'_>) {
         let host = self.rings[ring].host;
         match self.sockets.get(&fd) {
             None => self.breach(format!("ring {ring}: {fd:?} is not open, but {what}")),

@@ -113,7 +113,7 @@ impl Sim {
 
     pub(crate) fn addresses(&self, fd: Fd) -> Result<(Address, Address), Errno> {
         let inner = &mut *self.world.0.borrow_mut();
-        inner.check_descriptor(self.ring, fd, "asked for its addresses");
+        inner.check_descriptor(self.ring, fd, format_args!("asked for its addresses"));
         let (connection, side) = inner.place(fd).ok_or(Errno(libc::ENOTCONN))?;
         let sides = &inner.connections[connection].sides;
         if sides[side].dead {
@@ -124,7 +124,7 @@ impl Sim {
 
     pub(crate) fn is_quiet(&self, fd: Fd) -> bool {
         let inner = &mut *self.world.0.borrow_mut();
-        inner.check_descriptor(self.ring, fd, "asked whether it is quiet");
+        inner.check_descriptor(self.ring, fd, format_args!("asked whether it is quiet"));
         inner.place(fd).is_some_and(|(connection, side)| !inner.connections[connection].sides[side].is_readable())
     }
 
