@@ -84,13 +84,13 @@ async fn serve_http(house: &Rc<House>, admitted: Admitted, client: &Rc<Connectio
 async fn close(house: &House, listener: &Listener, conn: &Conn, timer: &Timer) {
     // As long as a client may be idle it may take for reading: closing now would cut its response.
     let now = house.ring().now();
-    let until = now.after(listener.config().timeouts.idle).min(house.draining().unwrap_or(Instant::NEVER));
+    let until = now.after(listener.config().timeouts.idle);
     conn.stream().finish();
-    if !matches!(timer.within(until, conn.stream().flushed()).await, Some(Ok(()))) || conn.can_accept() {
+    if !matches!(house.within((listener, timer), until, conn.stream().flushed()).await, Some(Ok(()))) || conn.can_accept() {
         return;
     }
     let until = house.ring().now() + LINGER;
-    let _closed = timer.within(until, conn.drain(LINGER_BYTES_MAX)).await;
+    let _closed = house.within((listener, timer), until, conn.drain(LINGER_BYTES_MAX)).await;
 }
 
 /// Waits for a request's first byte; `false` when the client has closed, was idle for too long, or the connection is to end.

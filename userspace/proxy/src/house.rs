@@ -1,7 +1,12 @@
 //! What the rooms may touch of the worker they are in.
 
-use core::cell::{Cell, RefCell};
-use io::Ring;
+use core::{
+    cell::{Cell, RefCell},
+    future::{Future, poll_fn},
+    pin::pin,
+    task::Poll,
+};
+use io::{Ring, Timer};
 use model::{Address, Cause, Head, Instant, Record};
 use stats::{Counter, LinesWriter, Page, metrics};
 use std::{
@@ -214,6 +219,29 @@ impl House {
     pub(crate) fn routeless(&self, listener: &Rc<str>) -> Rc<RouteCounters> {
         let make = || Rc::new(RouteCounters::new("none", listener, &self.page));
         Rc::clone(self.routeless.borrow_mut().entry(Rc::clone(listener)).or_insert_with(make))
+    }
+
+    /// Awaits `future` until `at`, or until the end of a drain, which may begin meanwhile; `None` when the time came first.
+    pub(crate) async fn within<T>(
+        &self,
+        (listener, timer): (&Listener, &Timer),
+        at: Instant,
+        future: impl Future<Output = T>,
+    ) -> Option<T> {
+        let ending = || self.ending(listener).unwrap_or(Instant::NEVER);
+        let (mut future, mut armed) = (pin!(future), at.min(ending()));
+        timer.set(armed);
+        poll_fn(|context| {
+            if let Poll::Ready(value) = future.as_mut().poll(context) {
+                return Poll::Ready(Some(value));
+            }
+            if ending() < armed {
+                armed = ending();
+                timer.set(armed);
+            }
+            timer.poll_expired().map(|()| None)
+        })
+        .await
     }
 
     /// Its counters.

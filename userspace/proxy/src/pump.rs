@@ -87,6 +87,7 @@ pub(crate) async fn run(
         request: if request_ended { Request::Done } else { Request::Flowing },
         request_done_at: now,
         moved_at: now,
+        armed: Instant::NEVER,
         response: Response::Awaited,
     };
     pump.arm();
@@ -133,6 +134,8 @@ struct Pump<'a> {
     request_done_at: Instant,
     /// When a Part last moved in either direction.
     moved_at: Instant,
+    /// What the timer is set to.
+    armed: Instant,
     response: Response,
 }
 
@@ -244,11 +247,16 @@ impl Pump<'_> {
         self.scope.house.ending(self.scope.listener)
     }
 
-    fn arm(&self) {
-        self.scope.timer.set(self.deadline());
+    fn arm(&mut self) {
+        self.armed = self.deadline();
+        self.scope.timer.set(self.armed);
     }
 
-    fn poll_timeouts(&self) -> Poll<Result<(), Fault>> {
+    fn poll_timeouts(&mut self) -> Poll<Result<(), Fault>> {
+        // A drain may have begun since.
+        if self.ending().is_some_and(|until| until < self.armed) {
+            self.arm();
+        }
         // The timer was set for the earliest moment that mattered then; what has moved since put the real one off.
         while self.scope.timer.poll_expired().is_ready() {
             let now = self.scope.house.ring().now();
@@ -278,9 +286,9 @@ impl Pump<'_> {
     async fn lane(&mut self) -> Result<(), Fault> {
         while let Some(left) = self.up.lane(self.down, 1) {
             let idle = self.scope.house.ring().now().after(self.scope.listener.config().timeouts.idle);
-            let until = idle.min(self.ending().unwrap_or(Instant::NEVER));
-            let moved = self.scope.timer.within(until, self.up.move_raw(self.down, left.min(LANE_STEP_BYTES))).await;
-            let moved = moved.ok_or_else(|| Fault::origin(Cause::IdleTimeout))??;
+            let (house, step) = (self.scope.house, left.min(LANE_STEP_BYTES));
+            let moved = house.within((self.scope.listener, self.scope.timer), idle, self.up.move_raw(self.down, step)).await;
+            let moved = moved.ok_or_else(|| self.timeout(house.ring().now()))??;
             self.record.response_bytes += moved;
             self.moved_at = self.scope.house.ring().now();
         }

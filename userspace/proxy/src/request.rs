@@ -1,7 +1,7 @@
 //! The room of the request's head: waited for, brought into one form, and told on by whom it was forwarded.
 
 use exchange::Exchange;
-use model::{Address, Body, Cause, ConnectionRecord, Fault, Fields, Head, Name, Part, Record, Scheme, Start, Text};
+use model::{Address, Body, Cause, ConnectionRecord, Fault, Fields, Head, Name, Part, Record, RecordId, Scheme, Start, Text};
 use std::{borrow::Cow, io::Write as _, net::IpAddr};
 
 use crate::{connection::Scope, path};
@@ -13,11 +13,24 @@ const VIA: &[u8] = b"1.1 sluice";
 pub(crate) async fn receive(down: &Exchange, scope: &Scope<'_>) -> Result<Head, Fault> {
     let limit = scope.listener.config().timeouts.request_head;
     let until = scope.house.ring().now().after(limit);
-    match scope.timer.within(until, down.next()).await {
+    match scope.house.within((scope.listener, scope.timer), until, down.next()).await {
         Some(Ok(Part::Head(head))) => Ok(head),
         Some(Ok(Part::Info(_) | Part::Data(_) | Part::Trailers(_) | Part::End)) => Err(Fault::client(Cause::MalformedHead)),
         Some(Err(fault)) => Err(fault),
         None => Err(Fault::client(Cause::RequestHeadTimeout)),
+    }
+}
+
+/// Gives a request of HTTP/1.0 that names no host (RFC 9112 §3.2 asks it of 1.1 only) the address that it came to.
+pub(crate) fn name_host(head: &mut Head, down: &Exchange) {
+    let Start::Request(line) = &mut head.start else { return };
+    if line.authority.is_empty()
+        && let Ok((_, ours)) = down.conn().stream().addresses()
+    {
+        line.authority = match ours {
+            Address::Tcp(address) => Text::from(&*address.to_string()),
+            Address::Unix(_) => Text::from("localhost"),
+        };
     }
 }
 
@@ -97,27 +110,31 @@ fn write_address(out: &mut Vec<u8>, address: &Address) {
 }
 
 /// An id as a UUID of version 4 is written.
-pub(crate) fn format_id(id: u128) -> [u8; 36] {
+pub(crate) fn format_id([high, low]: RecordId) -> [u8; 36] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let id = (id & !(0xf << 76 | 0x3 << 62)) | 0x4 << 76 | 0x2 << 62;
+    let high = high & !0xf000 | 0x4000;
+    let low = low & !(0x3 << 62) | 0x2 << 62;
     let mut text = [b'-'; 36];
-    let mut shift = 128;
+    let mut nibbles = [high, low].into_iter().flat_map(|half| (0..16).rev().map(move |at| half >> (4 * at) & 0xf));
     for (at, byte) in text.iter_mut().enumerate() {
         if !matches!(at, 8 | 13 | 18 | 23) {
-            shift -= 4;
-            *byte = DIGITS[(id >> shift & 0xf) as usize];
+            *byte = nibbles.next().and_then(|nibble| DIGITS.get(usize::try_from(nibble).ok()?)).copied().unwrap_or(b'0');
         }
     }
     text
 }
 
 /// The id in a request-id field that is written as ours are.
-fn parse_id(text: &[u8]) -> Option<u128> {
+fn parse_id(text: &[u8]) -> Option<RecordId> {
     let digits = text.iter().filter(|byte| **byte != b'-');
     if text.len() != 36 || digits.clone().count() != 32 {
         return None;
     }
-    digits.map(|digit| char::from(*digit).to_digit(16)).try_fold(0_u128, |id, digit| Some(id << 4 | u128::from(digit?)))
+    let half = |skip| {
+        let digits = digits.clone().skip(skip).take(16);
+        digits.map(|digit| char::from(*digit).to_digit(16)).try_fold(0_u64, |half, digit| Some(half << 4 | u64::from(digit?)))
+    };
+    Some([half(0)?, half(16)?])
 }
 
 #[cfg(test)]
@@ -146,7 +163,7 @@ mod tests {
 
     #[test]
     fn an_id_is_a_uuid_and_comes_back() {
-        let text = format_id(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
+        let text = format_id([0x0123_4567_89ab_cdef; 2]);
         assert_eq!(str::from_utf8(&text).unwrap(), "01234567-89ab-4def-8123-456789abcdef");
         assert_eq!(format_id(parse_id(&text).unwrap()), text);
         assert_eq!(parse_id(b"not-an-id"), None);

@@ -19,7 +19,7 @@ const LANE_STEP_BYTES: u64 = 1 << 20;
 /// Carries one connection to its end.
 pub(crate) async fn proxy(scope: &Scope<'_>, down: Stream) {
     let client = scope.client;
-    let mut record = Record::begin(Rc::clone(client), 0, u128::from(client.id), client.accepted, scope.house.generation());
+    let mut record = Record::begin(Rc::clone(client), 0, [0, client.id], client.accepted, scope.house.generation());
     if let Err(fault) = story(scope, down, &mut record).await {
         record.cause = Some(fault.cause);
         scope.house.count_fault(fault.cause);
@@ -47,10 +47,8 @@ async fn story(scope: &Scope<'_>, down: Stream, record: &mut Record) -> Result<(
         match upstream::connect(scope, &cluster, &endpoint).await {
             Ok(up) => {
                 endpoint.requests.increment();
-                endpoint.active.increment();
                 record.phases.connected = scope.house.ring().now();
                 let carried = carry(scope, (down, up), record).await;
-                endpoint.active.decrement();
                 endpoint.pool.closed();
                 drop(pick);
                 return carried;
@@ -79,7 +77,8 @@ async fn carry(scope: &Scope<'_>, (down, up): (Stream, Stream), record: &mut Rec
     let idle = scope.listener.config().timeouts.idle;
     let ending = || scope.house.ending(scope.listener).unwrap_or(Instant::NEVER);
     let deadline = || moved_at.get().after(idle).min(ending());
-    scope.timer.set(deadline());
+    let mut armed = deadline();
+    scope.timer.set(armed);
     let outcome = poll_fn(|context| {
         if !there_done && let Poll::Ready(end) = there.as_mut().poll(context) {
             end?;
@@ -92,12 +91,18 @@ async fn carry(scope: &Scope<'_>, (down, up): (Stream, Stream), record: &mut Rec
         if there_done && back_done {
             return Poll::Ready(Ok(()));
         }
+        // A drain may have begun since.
+        if ending() < armed {
+            armed = ending();
+            scope.timer.set(armed);
+        }
         while scope.timer.poll_expired().is_ready() {
             if deadline() <= scope.house.ring().now() {
                 let drained = ending() <= scope.house.ring().now();
                 return Poll::Ready(Err(Fault::us(if drained { Cause::DrainTimeout } else { Cause::IdleTimeout })));
             }
-            scope.timer.set(deadline());
+            armed = deadline();
+            scope.timer.set(armed);
         }
         Poll::Pending
     })
