@@ -124,6 +124,13 @@ impl Client {
         self.try_response()
     }
 
+    /// Asks for a path of another host and reads the response.
+    #[track_caller]
+    pub fn get_of(&mut self, host: &str, path: &str) -> Response {
+        self.send(format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n"));
+        self.response()
+    }
+
     /// Reads to the end; an error when the connection is broken instead of closed.
     pub fn rest(&mut self) -> io::Result<Vec<u8>> {
         let mut rest = Vec::new();
