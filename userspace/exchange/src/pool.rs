@@ -53,6 +53,7 @@ pub struct Pool {
     freed: Signal,
     lent: Cell<u64>,
     taken: Cell<u64>,
+    opened_here: Cell<i64>,
 }
 
 struct Idle {
@@ -81,6 +82,7 @@ impl Pool {
             freed: Signal::default(),
             lent: Cell::new(0),
             taken: Cell::new(0),
+            opened_here: Cell::new(0),
         })
     }
 
@@ -92,6 +94,12 @@ impl Pool {
     /// How many were lent and taken here since this was last asked.
     pub fn traffic(&self) -> (u64, u64) {
         (self.lent.take(), self.taken.take())
+    }
+
+    /// Connections opened here less those closed here. Since one may be opened by one worker and closed by another this may be negative; the sum
+    /// over all workers is what is open.
+    pub fn opened_here(&self) -> i64 {
+        self.opened_here.get()
     }
 
     /// Idle connections here.
@@ -119,11 +127,13 @@ impl Pool {
 
     /// A connection is being opened: counted until [`Pool::closed`].
     pub fn opened(&self) {
+        self.opened_here.set(self.opened_here.get() + 1);
         self.lending.open.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A connection was closed.
     pub fn closed(&self) {
+        self.opened_here.set(self.opened_here.get() - 1);
         self.lending.open.fetch_sub(1, Ordering::Relaxed);
     }
 

@@ -21,8 +21,9 @@ pub struct ConnectionRecord {
     pub accepted: Instant,
 }
 
-/// A request's identity, `x-request-id` when it is ours: 128 random bits.
-pub type RecordId = u128;
+/// A request's identity, `x-request-id` when it is ours: 128 random bits, the higher half first. (Not a `u128`, whose alignment would send every
+/// allocation of a request down the allocator's slower path.)
+pub type RecordId = [u64; 2];
 
 /// When each phase of an exchange was reached; `NEVER` when it was not.
 #[derive(Clone, Copy, Debug)]

@@ -25,6 +25,7 @@ pub struct Cluster {
     pub(crate) retries: Counter,
     lent: Counter,
     taken: Counter,
+    active: Gauge,
 }
 
 /// One endpoint of it.
@@ -34,7 +35,6 @@ pub struct Endpoint {
     pub(crate) pool: Rc<Pool>,
     pub(crate) requests: Counter,
     pub(crate) duration: Histogram,
-    pub(crate) active: Gauge,
     /// Requests that wait for a connection.
     pub(crate) waiting: core::cell::Cell<u32>,
 }
@@ -76,6 +76,7 @@ impl Cluster {
             retries: page.counter(&metrics::RETRIES, &name),
             lent: page.counter(&metrics::UPSTREAM_LENT, &name),
             taken: page.counter(&metrics::UPSTREAM_TAKEN, &name),
+            active: page.gauge(&metrics::UPSTREAM_ACTIVE, &name),
             name: Rc::from(&*config.name),
             config,
         }
@@ -120,13 +121,14 @@ impl Cluster {
         self.taken.add(taken);
     }
 
-    /// Closes idle connections whose peer or time has ended.
+    /// Closes idle connections whose peer or time has ended, and shows what is open.
     pub(crate) fn sweep(&self, now: Instant) {
         for endpoint in &self.endpoints {
             endpoint.pool.sweep(now, self.config.timeouts.idle);
             let (lent, taken) = endpoint.pool.traffic();
             self.count_lending(lent, taken);
         }
+        self.active.set(self.endpoints.iter().map(|endpoint| endpoint.pool.opened_here()).sum());
     }
 }
 
@@ -138,7 +140,6 @@ impl Endpoint {
             pool: Pool::new(house.shared().lending(cluster, &config.address), house.alone()),
             requests: page.counter(&metrics::UPSTREAM_REQUESTS, &labels),
             duration: page.histogram(&metrics::UPSTREAM_DURATION, &labels),
-            active: page.gauge(&metrics::UPSTREAM_ACTIVE, &[("cluster", &**cluster)]),
             waiting: core::cell::Cell::new(0),
             name: Rc::from(&*config.name),
             config,

@@ -36,6 +36,7 @@ pub(crate) struct Told {
 async fn story(down: &Exchange, scope: &Scope<'_>, record: &mut Record, told: &mut Option<Told>) -> Result<(), Fault> {
     let head = request::receive(down, scope).await?;
     let told = told.insert(Told { head, route: None });
+    request::name_host(&mut told.head, down);
     let route = find(scope, &mut told.head)?;
     record.route = Some(Rc::clone(&route.name));
     told.route = Some(Rc::clone(&route));
@@ -125,6 +126,6 @@ impl Tries {
 }
 
 fn begin(down: &Exchange, scope: &Scope<'_>) -> Record {
-    let id = u128::from(scope.house.random()) << 64 | u128::from(scope.house.random());
+    let id = [scope.house.random(), scope.house.random()];
     Record::begin(Rc::clone(scope.client), down.id().0, id, scope.house.ring().now(), scope.house.generation())
 }

@@ -44,7 +44,6 @@ impl Listener {
     }
 
     /// Its configuration now; a removed listener keeps its last.
-    #[expect(clippy::redundant_allocation, reason = "as the field")]
     pub fn config(&self) -> Rc<Arc<config::Listener>> {
         Rc::clone(&self.config.borrow())
     }

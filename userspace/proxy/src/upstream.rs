@@ -30,7 +30,6 @@ impl Upstream {
         let Some(exchange) = self.exchange.take() else { return };
         let conn = Rc::clone(exchange.conn());
         drop(exchange);
-        self.endpoint.active.decrement();
         if self.poolable {
             self.endpoint.pool.give(conn, now);
         } else {
@@ -42,7 +41,6 @@ impl Upstream {
 impl Drop for Upstream {
     fn drop(&mut self) {
         if self.exchange.take().is_some() {
-            self.endpoint.active.decrement();
             self.endpoint.pool.closed();
         }
     }
@@ -73,7 +71,6 @@ pub(crate) async fn open(scope: &Scope<'_>, cluster: &Rc<Cluster>, tries: &mut T
         None => Conn::client(connect(scope, cluster, &endpoint).await?, settings),
     };
     endpoint.requests.increment();
-    endpoint.active.increment();
     record.phases.connected = scope.house.ring().now();
     Ok(Upstream { exchange: Some(conn.exchange()), endpoint, began, poolable, _pick: pick })
 }
