@@ -1,154 +1,16 @@
-//! The reactor: the table of sockets, and what each completion does to it.
-//!
-//! A turn ends by three promises. Everything written during the turn goes out as one Send per socket. Nothing that is still queued stands in
-//! a receive buffer any more: it moves to the heap, so that stalled peers cannot dry the arena up. And a Receive is armed only when a task
-//! waits for bytes, with a credit: that is all the back-pressure there is.
+//! Connected sockets: what streams ask of them, and what the completions of their operations do.
 
 use buf::Chunk;
 use core::task::Poll;
-use model::Instant;
-use std::collections::VecDeque;
 
+use super::{CREDIT_BYTES, Entry, Reactor, SPARE_BYTES_MAX, SPARES_MAX};
 use crate::{
-    AtRest, Bell, Completion, Descriptor, Errno, Fd, Kind, Op, Outcome, Shutdown, TaskId, Token,
-    backend::Backend,
+    Errno, Fd, Kind, Op, Shutdown, TaskId, Token,
     executor::Executor,
     socket::{Ended, Receive, Socket},
-    wheel::{TimerId, Wheel},
 };
 
-/// A stream takes more to send while fewer bytes than this are unsent.
-pub const ROOM_BYTES: usize = 64 * 1024;
-/// Bytes that one armed Receive may bring.
-const CREDIT_BYTES: u32 = 64 * 1024;
-/// Blocks and piece lists kept for reuse.
-const SPARES_MAX: usize = 1024;
-/// A larger block is not kept.
-const SPARE_BYTES_MAX: usize = 16 * 1024;
-/// Accepted connections not yet taken, per listener.
-const ACCEPTED_MAX: usize = 1024;
-
-/// What a worker counts about its ring.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Counts {
-    /// Turns of the loop.
-    pub turns: u64,
-    /// Completions handled.
-    pub completions: u64,
-    /// Receptions that found the arena dry.
-    pub parked: u64,
-    /// Sends that the peer's window cut short.
-    pub short_sends: u64,
-    /// Bytes moved from receive buffers to the heap because their turn ended.
-    pub heap_moved_bytes: u64,
-    /// Times that accepting stopped because descriptors or memory ran out.
-    pub accept_paused: u64,
-}
-
-pub(crate) struct Reactor {
-    pub(crate) backend: Backend,
-    entries: Vec<Entry>,
-    free: Vec<u32>,
-    dirty: Vec<u32>,
-    received: Vec<u32>,
-    parked: Vec<u32>,
-    spare_pieces: Vec<Vec<Chunk>>,
-    spare_blocks: Vec<Vec<u8>>,
-    pub(crate) timers: Wheel<Alarm>,
-    pub(crate) counts: Counts,
-    open: usize,
-}
-
-/// What a timer carries.
-#[derive(Clone, Copy)]
-pub(crate) struct Alarm {
-    /// When it is wanted: may be later than what it is armed for.
-    pub(crate) wanted: Instant,
-    /// Whom to wake.
-    pub(crate) task: TaskId,
-}
-
-enum Entry {
-    Free,
-    Socket(Socket),
-    Listening(Box<Listening>),
-    Watching(Box<Watching>),
-}
-
-struct Listening {
-    descriptor: Option<Descriptor>,
-    fd: Fd,
-    accepted: VecDeque<Fd>,
-    error: Option<Errno>,
-    armed: bool,
-    released: bool,
-    task: TaskId,
-}
-
-struct Watching {
-    bell: Bell,
-    armed: bool,
-    rung: bool,
-    released: bool,
-    task: TaskId,
-}
-
 impl Reactor {
-    pub(crate) fn new(backend: Backend) -> Self {
-        let timers = Wheel::new(backend.now());
-        Self {
-            backend,
-            entries: Vec::new(),
-            free: Vec::new(),
-            dirty: Vec::new(),
-            received: Vec::new(),
-            parked: Vec::new(),
-            spare_pieces: Vec::new(),
-            spare_blocks: Vec::new(),
-            timers,
-            counts: Counts::default(),
-            open: 0,
-        }
-    }
-
-    /// Sockets, listeners and bells that have not ended.
-    pub(crate) fn open(&self) -> usize {
-        self.open
-    }
-
-    fn insert(&mut self, entry: Entry) -> u32 {
-        self.open += 1;
-        if let Some(slot) = self.free.pop() {
-            self.entries[slot as usize] = entry;
-            return slot;
-        }
-        self.entries.push(entry);
-        u32::try_from(self.entries.len() - 1).expect("fewer than 4 G sockets")
-    }
-
-    fn remove(&mut self, slot: u32) {
-        self.open -= 1;
-        self.entries[slot as usize] = Entry::Free;
-        self.free.push(slot);
-    }
-
-    /// The entry of a live handle, or of an operation that is out.
-    fn socket(&mut self, slot: u32) -> &mut Socket {
-        match &mut self.entries[slot as usize] {
-            Entry::Socket(socket) => socket,
-            Entry::Free | Entry::Listening(_) | Entry::Watching(_) => {
-                unreachable!("slot {slot} is a socket's while its handle or an operation lives")
-            }
-        }
-    }
-
-    fn start(&mut self, slot: u32, op: Op) {
-        self.socket(slot).outstanding += 1;
-        self.backend.submit(slot, op);
-    }
-
-    // ---- what streams ask ----
-
     /// Takes over a connected (or not yet connected) socket.
     pub(crate) fn adopt(&mut self, fd: Fd) -> u32 {
         self.insert(Entry::Socket(Socket::new(fd)))
@@ -313,8 +175,6 @@ impl Reactor {
         Some(fd)
     }
 
-    // ---- connect and splice: one result each ----
-
     pub(crate) fn connect(&mut self, slot: u32, address: model::Address) {
         let socket = self.socket(slot);
         socket.other = Some((Kind::Connect, slot));
@@ -347,139 +207,7 @@ impl Reactor {
         Poll::Pending
     }
 
-    // ---- listeners and bells ----
-
-    pub(crate) fn listen(&mut self, descriptor: Descriptor) -> u32 {
-        let fd = descriptor.fd();
-        let listening = Listening {
-            descriptor: Some(descriptor),
-            fd,
-            accepted: VecDeque::new(),
-            error: None,
-            armed: false,
-            released: false,
-            task: TaskId::NONE,
-        };
-        self.insert(Entry::Listening(Box::new(listening)))
-    }
-
-    fn listening(&mut self, slot: u32) -> &mut Listening {
-        match &mut self.entries[slot as usize] {
-            Entry::Listening(listening) => listening,
-            Entry::Free | Entry::Socket(_) | Entry::Watching(_) => {
-                unreachable!("slot {slot} is a listener's while its handle or an operation lives")
-            }
-        }
-    }
-
-    pub(crate) fn poll_accept(&mut self, slot: u32, task: TaskId) -> Poll<Result<Fd, Errno>> {
-        let listening = self.listening(slot);
-        if let Some(fd) = listening.accepted.pop_front() {
-            return Poll::Ready(Ok(fd));
-        }
-        if let Some(errno) = listening.error.take() {
-            return Poll::Ready(Err(errno));
-        }
-        listening.task = task;
-        if !listening.armed {
-            listening.armed = true;
-            let fd = listening.fd;
-            self.backend.submit(slot, Op::Accept { fd });
-        }
-        Poll::Pending
-    }
-
-    pub(crate) fn release_listener(&mut self, slot: u32) {
-        let listening = self.listening(slot);
-        listening.released = true;
-        let accepted = core::mem::take(&mut listening.accepted);
-        let armed = listening.armed;
-        for fd in accepted {
-            self.close_unowned(fd);
-        }
-        if armed {
-            self.backend.submit(slot, Op::Cancel { target: Token { kind: Kind::Accept, slot } });
-        } else {
-            self.remove(slot);
-        }
-    }
-
-    /// Closes a connection that nobody has taken.
-    fn close_unowned(&mut self, fd: Fd) {
-        let slot = self.adopt(fd);
-        self.release(slot, true);
-    }
-
-    pub(crate) fn watch(&mut self, bell: Bell) -> u32 {
-        self.insert(Entry::Watching(Box::new(Watching { bell, armed: false, rung: false, released: false, task: TaskId::NONE })))
-    }
-
-    fn watching(&mut self, slot: u32) -> &mut Watching {
-        match &mut self.entries[slot as usize] {
-            Entry::Watching(watching) => watching,
-            Entry::Free | Entry::Socket(_) | Entry::Listening(_) => {
-                unreachable!("slot {slot} is a bell's while its handle or an operation lives")
-            }
-        }
-    }
-
-    pub(crate) fn poll_rung(&mut self, slot: u32, task: TaskId) -> Poll<()> {
-        let watching = self.watching(slot);
-        if core::mem::take(&mut watching.rung) {
-            return Poll::Ready(());
-        }
-        watching.task = task;
-        if !watching.armed {
-            watching.armed = true;
-            let bell = watching.bell.clone();
-            self.backend.submit(slot, Op::Watch { bell });
-        }
-        Poll::Pending
-    }
-
-    pub(crate) fn release_watch(&mut self, slot: u32) {
-        let watching = self.watching(slot);
-        watching.released = true;
-        if watching.armed {
-            self.backend.submit(slot, Op::Cancel { target: Token { kind: Kind::Watch, slot } });
-        } else {
-            self.remove(slot);
-        }
-    }
-
-    // ---- the end of a turn ----
-
-    /// Sends what was written, moves what stays queued to the heap, and arms what was parked if buffers came back.
-    pub(crate) fn end_turn(&mut self) {
-        while let Some(slot) = self.received.pop() {
-            if let Entry::Socket(socket) = &mut self.entries[slot as usize] {
-                self.counts.heap_moved_bytes += socket.inbox.move_to_heap() as u64;
-            }
-        }
-        let mut dirty = core::mem::take(&mut self.dirty);
-        for slot in dirty.drain(..) {
-            if let Entry::Socket(socket) = &mut self.entries[slot as usize] {
-                socket.flags.dirty = false;
-                self.flush(slot);
-            }
-        }
-        // What `flush` marks again (never itself) stays for the next turn.
-        dirty.append(&mut self.dirty);
-        self.dirty = dirty;
-        if !self.parked.is_empty() && self.backend.has_buffers() {
-            for slot in core::mem::take(&mut self.parked) {
-                if let Entry::Socket(socket) = &mut self.entries[slot as usize]
-                    && socket.receive == Receive::Parked
-                    && !socket.flags.released
-                {
-                    socket.receive = Receive::Off;
-                    self.arm(slot);
-                }
-            }
-        }
-    }
-
-    fn flush(&mut self, slot: u32) {
+    pub(super) fn flush(&mut self, slot: u32) {
         let spare = self.spare_pieces.pop();
         let socket = self.socket(slot);
         if socket.flags.send_out || socket.output.is_empty() || socket.send_error.is_some() {
@@ -516,21 +244,7 @@ impl Reactor {
         }
     }
 
-    // ---- what happened ----
-
-    pub(crate) fn complete(&mut self, completion: Completion, executor: &Executor) {
-        let Completion { token: Token { kind, slot }, outcome, more } = completion;
-        match (kind, outcome) {
-            (Kind::Accept, Outcome::Accepted(result)) => self.accepted(slot, result, more, executor),
-            (Kind::Watch, _) => self.rung(slot, more, executor),
-            (_, Outcome::Received(result)) => self.receive_completed(slot, result, more, executor),
-            (_, Outcome::Sent(result, pieces)) => self.send_completed(slot, result, pieces, executor),
-            (kind, Outcome::Done(result)) => self.done(kind, slot, result, executor),
-            (_, Outcome::Accepted(_)) => unreachable!("only Accept gives connections"),
-        }
-    }
-
-    fn receive_completed(&mut self, slot: u32, result: Result<Chunk, Errno>, more: bool, executor: &Executor) {
+    pub(super) fn receive_completed(&mut self, slot: u32, result: Result<Chunk, Errno>, more: bool, executor: &Executor) {
         let socket = self.socket(slot);
         if !more {
             socket.outstanding -= 1;
@@ -560,7 +274,7 @@ impl Reactor {
         self.ended(slot);
     }
 
-    fn send_completed(&mut self, slot: u32, result: Result<u32, Errno>, mut pieces: Vec<Chunk>, executor: &Executor) {
+    pub(super) fn send_completed(&mut self, slot: u32, result: Result<u32, Errno>, mut pieces: Vec<Chunk>, executor: &Executor) {
         let socket = self.socket(slot);
         socket.outstanding -= 1;
         let sent = match result {
@@ -635,7 +349,7 @@ impl Reactor {
         }
     }
 
-    fn done(&mut self, kind: Kind, slot: u32, result: Result<u64, Errno>, executor: &Executor) {
+    pub(super) fn done(&mut self, kind: Kind, slot: u32, result: Result<u64, Errno>, executor: &Executor) {
         if kind == Kind::Forget {
             return;
         }
@@ -663,60 +377,5 @@ impl Reactor {
         if socket.flags.released && socket.outstanding == 0 && !socket.flags.dirty {
             self.settle(slot);
         }
-    }
-
-    fn accepted(&mut self, slot: u32, result: Result<Fd, Errno>, more: bool, executor: &Executor) {
-        let listening = self.listening(slot);
-        listening.armed = more;
-        let released = listening.released;
-        match result {
-            Ok(fd) if released || listening.accepted.len() >= ACCEPTED_MAX => self.close_unowned(fd),
-            Ok(fd) => listening.accepted.push_back(fd),
-            Err(Errno::CANCELED) => {}
-            Err(errno) => {
-                listening.error = Some(errno);
-                self.counts.accept_paused += 1;
-            }
-        }
-        let listening = self.listening(slot);
-        executor.wake(core::mem::replace(&mut listening.task, TaskId::NONE));
-        if released && !more {
-            drop(listening.descriptor.take());
-            self.remove(slot);
-        }
-    }
-
-    fn rung(&mut self, slot: u32, more: bool, executor: &Executor) {
-        let watching = self.watching(slot);
-        watching.armed = more;
-        watching.rung = true;
-        executor.wake(core::mem::replace(&mut watching.task, TaskId::NONE));
-        if watching.released && !more {
-            self.remove(slot);
-        }
-    }
-
-    // ---- timers ----
-
-    pub(crate) fn fire(&mut self, now: Instant, executor: &Executor) {
-        self.timers.advance(now, |alarm| {
-            if alarm.wanted > now {
-                return (alarm.wanted != Instant::NEVER).then_some(alarm.wanted);
-            }
-            executor.wake(alarm.task);
-            None
-        });
-    }
-
-    pub(crate) fn set_timer(&mut self, id: TimerId, wanted: Instant, task: TaskId) {
-        *self.timers.carried(id) = Alarm { wanted, task };
-        if wanted != Instant::NEVER && !self.timers.is_armed_by(id, wanted) {
-            self.timers.arm(id, wanted);
-        }
-    }
-
-    /// What a connection at rest takes with it.
-    pub(crate) fn at_rest(&self, fd: Fd) -> AtRest {
-        AtRest::new(self.backend.descriptor(fd))
     }
 }

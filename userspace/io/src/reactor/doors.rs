@@ -1,0 +1,159 @@
+//! Listening sockets and bells.
+
+use core::task::Poll;
+use std::collections::VecDeque;
+
+use super::{Entry, Reactor};
+use crate::{Bell, Descriptor, Errno, Fd, Kind, Op, TaskId, Token, executor::Executor};
+
+/// Accepted connections not yet taken, per listener.
+const ACCEPTED_MAX: usize = 1024;
+
+pub(super) struct Listening {
+    descriptor: Option<Descriptor>,
+    fd: Fd,
+    accepted: VecDeque<Fd>,
+    error: Option<Errno>,
+    armed: bool,
+    released: bool,
+    task: TaskId,
+}
+
+pub(super) struct Watching {
+    bell: Bell,
+    armed: bool,
+    rung: bool,
+    released: bool,
+    task: TaskId,
+}
+
+impl Reactor {
+    pub(crate) fn listen(&mut self, descriptor: Descriptor) -> u32 {
+        let fd = descriptor.fd();
+        let listening = Listening {
+            descriptor: Some(descriptor),
+            fd,
+            accepted: VecDeque::new(),
+            error: None,
+            armed: false,
+            released: false,
+            task: TaskId::NONE,
+        };
+        self.insert(Entry::Listening(Box::new(listening)))
+    }
+
+    fn listening(&mut self, slot: u32) -> &mut Listening {
+        match &mut self.entries[slot as usize] {
+            Entry::Listening(listening) => listening,
+            Entry::Free | Entry::Socket(_) | Entry::Watching(_) => {
+                unreachable!("slot {slot} is a listener's while its handle or an operation lives")
+            }
+        }
+    }
+
+    pub(crate) fn poll_accept(&mut self, slot: u32, task: TaskId) -> Poll<Result<Fd, Errno>> {
+        let listening = self.listening(slot);
+        if let Some(fd) = listening.accepted.pop_front() {
+            return Poll::Ready(Ok(fd));
+        }
+        if let Some(errno) = listening.error.take() {
+            return Poll::Ready(Err(errno));
+        }
+        listening.task = task;
+        if !listening.armed {
+            listening.armed = true;
+            let fd = listening.fd;
+            self.backend.submit(slot, Op::Accept { fd });
+        }
+        Poll::Pending
+    }
+
+    pub(crate) fn release_listener(&mut self, slot: u32) {
+        let listening = self.listening(slot);
+        listening.released = true;
+        let accepted = core::mem::take(&mut listening.accepted);
+        let armed = listening.armed;
+        for fd in accepted {
+            self.close_unowned(fd);
+        }
+        if armed {
+            self.backend.submit(slot, Op::Cancel { target: Token { kind: Kind::Accept, slot } });
+        } else {
+            self.remove(slot);
+        }
+    }
+
+    /// Closes a connection that nobody has taken.
+    fn close_unowned(&mut self, fd: Fd) {
+        let slot = self.adopt(fd);
+        self.release(slot, true);
+    }
+
+    pub(crate) fn watch(&mut self, bell: Bell) -> u32 {
+        self.insert(Entry::Watching(Box::new(Watching { bell, armed: false, rung: false, released: false, task: TaskId::NONE })))
+    }
+
+    fn watching(&mut self, slot: u32) -> &mut Watching {
+        match &mut self.entries[slot as usize] {
+            Entry::Watching(watching) => watching,
+            Entry::Free | Entry::Socket(_) | Entry::Listening(_) => {
+                unreachable!("slot {slot} is a bell's while its handle or an operation lives")
+            }
+        }
+    }
+
+    pub(crate) fn poll_rung(&mut self, slot: u32, task: TaskId) -> Poll<()> {
+        let watching = self.watching(slot);
+        if core::mem::take(&mut watching.rung) {
+            return Poll::Ready(());
+        }
+        watching.task = task;
+        if !watching.armed {
+            watching.armed = true;
+            let bell = watching.bell.clone();
+            self.backend.submit(slot, Op::Watch { bell });
+        }
+        Poll::Pending
+    }
+
+    pub(crate) fn release_watch(&mut self, slot: u32) {
+        let watching = self.watching(slot);
+        watching.released = true;
+        if watching.armed {
+            self.backend.submit(slot, Op::Cancel { target: Token { kind: Kind::Watch, slot } });
+        } else {
+            self.remove(slot);
+        }
+    }
+
+    pub(super) fn accepted(&mut self, slot: u32, result: Result<Fd, Errno>, more: bool, executor: &Executor) {
+        let listening = self.listening(slot);
+        listening.armed = more;
+        let released = listening.released;
+        match result {
+            Ok(fd) if released || listening.accepted.len() >= ACCEPTED_MAX => self.close_unowned(fd),
+            Ok(fd) => listening.accepted.push_back(fd),
+            Err(Errno::CANCELED) => {}
+            Err(errno) => {
+                listening.error = Some(errno);
+                self.counts.accept_paused += 1;
+            }
+        }
+        let listening = self.listening(slot);
+        executor.wake(core::mem::replace(&mut listening.task, TaskId::NONE));
+        if released && !more {
+            drop(listening.descriptor.take());
+            self.remove(slot);
+        }
+    }
+
+    pub(super) fn rung(&mut self, slot: u32, more: bool, executor: &Executor) {
+        let watching = self.watching(slot);
+        watching.armed = more;
+        watching.rung = true;
+        executor.wake(core::mem::replace(&mut watching.task, TaskId::NONE));
+        if watching.released && !more {
+            self.remove(slot);
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The reactor: the table of sockets, and what each completion does to it.
+//!
+//! A turn ends by three promises. Everything written during the turn goes out as one Send per socket. Nothing that is still queued stands in
+//! a receive buffer any more: it moves to the heap, so that stalled peers cannot dry the arena up. And a Receive is armed only when a task
+//! waits for bytes, with a credit: that is all the back-pressure there is.
+
+mod doors;
+mod sockets;
+
+use buf::Chunk;
+use model::Instant;
+
+use crate::{
+    AtRest, Completion, Fd, Kind, Op, Outcome, TaskId, Token,
+    backend::Backend,
+    executor::Executor,
+    socket::{Receive, Socket},
+    wheel::{TimerId, Wheel},
+};
+use doors::{Listening, Watching};
+
+/// A stream takes more to send while fewer bytes than this are unsent.
+pub const ROOM_BYTES: usize = 64 * 1024;
+/// Bytes that one armed Receive may bring.
+const CREDIT_BYTES: u32 = 64 * 1024;
+/// Blocks and piece lists kept for reuse.
+const SPARES_MAX: usize = 1024;
+/// A larger block is not kept.
+const SPARE_BYTES_MAX: usize = 16 * 1024;
+
+/// What a worker counts about its ring.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    /// Turns of the loop.
+    pub turns: u64,
+    /// Completions handled.
+    pub completions: u64,
+    /// Receptions that found the arena dry.
+    pub parked: u64,
+    /// Sends that the peer's window cut short.
+    pub short_sends: u64,
+    /// Bytes moved from receive buffers to the heap because their turn ended.
+    pub heap_moved_bytes: u64,
+    /// Times that accepting stopped because descriptors or memory ran out.
+    pub accept_paused: u64,
+}
+
+pub(crate) struct Reactor {
+    pub(crate) backend: Backend,
+    entries: Vec<Entry>,
+    free: Vec<u32>,
+    dirty: Vec<u32>,
+    received: Vec<u32>,
+    parked: Vec<u32>,
+    spare_pieces: Vec<Vec<Chunk>>,
+    spare_blocks: Vec<Vec<u8>>,
+    pub(crate) timers: Wheel<Alarm>,
+    pub(crate) counts: Counts,
+    open: usize,
+}
+
+/// What a timer carries.
+#[derive(Clone, Copy)]
+pub(crate) struct Alarm {
+    /// When it is wanted: may be later than what it is armed for.
+    pub(crate) wanted: Instant,
+    /// Whom to wake.
+    pub(crate) task: TaskId,
+}
+
+enum Entry {
+    Free,
+    Socket(Socket),
+    Listening(Box<Listening>),
+    Watching(Box<Watching>),
+}
+
+impl Reactor {
+    pub(crate) fn new(backend: Backend) -> Self {
+        let timers = Wheel::new(backend.now());
+        Self {
+            backend,
+            entries: Vec::new(),
+            free: Vec::new(),
+            dirty: Vec::new(),
+            received: Vec::new(),
+            parked: Vec::new(),
+            spare_pieces: Vec::new(),
+            spare_blocks: Vec::new(),
+            timers,
+            counts: Counts::default(),
+            open: 0,
+        }
+    }
+
+    /// Sockets, listeners and bells that have not ended.
+    pub(crate) fn open(&self) -> usize {
+        self.open
+    }
+
+    fn insert(&mut self, entry: Entry) -> u32 {
+        self.open += 1;
+        if let Some(slot) = self.free.pop() {
+            self.entries[slot as usize] = entry;
+            return slot;
+        }
+        self.entries.push(entry);
+        u32::try_from(self.entries.len() - 1).expect("fewer than 4 G sockets")
+    }
+
+    fn remove(&mut self, slot: u32) {
+        self.open -= 1;
+        self.entries[slot as usize] = Entry::Free;
+        self.free.push(slot);
+    }
+
+    /// The entry of a live handle, or of an operation that is out.
+    fn socket(&mut self, slot: u32) -> &mut Socket {
+        match &mut self.entries[slot as usize] {
+            Entry::Socket(socket) => socket,
+            Entry::Free | Entry::Listening(_) | Entry::Watching(_) => {
+                unreachable!("slot {slot} is a socket's while its handle or an operation lives")
+            }
+        }
+    }
+
+    fn start(&mut self, slot: u32, op: Op) {
+        self.socket(slot).outstanding += 1;
+        self.backend.submit(slot, op);
+    }
+
+    /// Sends what was written, moves what stays queued to the heap, and arms what was parked if buffers came back.
+    pub(crate) fn end_turn(&mut self) {
+        while let Some(slot) = self.received.pop() {
+            if let Entry::Socket(socket) = &mut self.entries[slot as usize] {
+                self.counts.heap_moved_bytes += socket.inbox.move_to_heap() as u64;
+            }
+        }
+        let mut dirty = core::mem::take(&mut self.dirty);
+        for slot in dirty.drain(..) {
+            if let Entry::Socket(socket) = &mut self.entries[slot as usize] {
+                socket.flags.dirty = false;
+                self.flush(slot);
+            }
+        }
+        // What `flush` marks again (never itself) stays for the next turn.
+        dirty.append(&mut self.dirty);
+        self.dirty = dirty;
+        if !self.parked.is_empty() && self.backend.has_buffers() {
+            for slot in core::mem::take(&mut self.parked) {
+                if let Entry::Socket(socket) = &mut self.entries[slot as usize]
+                    && socket.receive == Receive::Parked
+                    && !socket.flags.released
+                {
+                    socket.receive = Receive::Off;
+                    self.arm(slot);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn complete(&mut self, completion: Completion, executor: &Executor) {
+        let Completion { token: Token { kind, slot }, outcome, more } = completion;
+        match (kind, outcome) {
+            (Kind::Accept, Outcome::Accepted(result)) => self.accepted(slot, result, more, executor),
+            (Kind::Watch, _) => self.rung(slot, more, executor),
+            (_, Outcome::Received(result)) => self.receive_completed(slot, result, more, executor),
+            (_, Outcome::Sent(result, pieces)) => self.send_completed(slot, result, pieces, executor),
+            (kind, Outcome::Done(result)) => self.done(kind, slot, result, executor),
+            (_, Outcome::Accepted(_)) => unreachable!("only Accept gives connections"),
+        }
+    }
+
+    pub(crate) fn fire(&mut self, now: Instant, executor: &Executor) {
+        self.timers.advance(now, |alarm| {
+            if alarm.wanted > now {
+                return (alarm.wanted != Instant::NEVER).then_some(alarm.wanted);
+            }
+            executor.wake(alarm.task);
+            None
+        });
+    }
+
+    pub(crate) fn set_timer(&mut self, id: TimerId, wanted: Instant, task: TaskId) {
+        *self.timers.carried(id) = Alarm { wanted, task };
+        if wanted != Instant::NEVER && !self.timers.is_armed_by(id, wanted) {
+            self.timers.arm(id, wanted);
+        }
+    }
+
+    /// What a connection at rest takes with it.
+    pub(crate) fn at_rest(&self, fd: Fd) -> AtRest {
+        AtRest::new(self.backend.descriptor(fd))
+    }
+}
