@@ -6,8 +6,10 @@
 
 mod boot;
 mod commands;
+mod doctor;
 mod origin;
 mod run;
+mod top;
 
 use clap::{Parser, Subcommand};
 use core::fmt::Display;
@@ -35,6 +37,10 @@ enum Command {
     Config(commands::Config),
     /// Print the JSON Schema of configuration files
     Schema,
+    /// Look at this machine: what the engine can use, and what to set otherwise
+    Doctor,
+    /// Watch a running process: rates, errors, latencies, workers
+    Top(top::Options),
     /// Have a running process finish what is under way and end
     Drain(commands::Admin),
     /// Serve a small HTTP origin to balance onto
@@ -44,9 +50,11 @@ enum Command {
 fn main() -> ExitCode {
     let ended = match Arguments::parse().command {
         Command::Run(options) => run::run(&options),
-        Command::Check(file) => commands::check(&file),
-        Command::Config(options) => commands::config(&options),
+        Command::Check(file) => Ok(commands::check(&file)),
+        Command::Config(options) => Ok(commands::config(&options)),
         Command::Schema => commands::schema(),
+        Command::Doctor => Ok(doctor::run()),
+        Command::Top(options) => top::run(&options),
         Command::Drain(admin) => commands::drain(&admin),
         Command::Origin(options) => origin::run(&options),
     };

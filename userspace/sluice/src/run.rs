@@ -56,7 +56,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     descriptors::prepare(&snapshot, workers);
     reaper::start_if_first()?;
     let doors = Doors::open(&snapshot.admin)?;
-    Rights::of(&snapshot.process)?.drop_others()?;
+    let rights = Rights::of(&snapshot.process)?;
+    snapshot.admin.socket.as_deref().map_or(Ok(()), |socket| rights.give(socket))?;
+    rights.drop_others()?;
     core_dumps::set(options.allow_core)?;
     let handles = start(candidate, doors, workers, forced)?;
     let version = env!("CARGO_PKG_VERSION").to_owned();

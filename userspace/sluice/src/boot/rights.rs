@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use caps::{CapSet, Capability, CapsHashSet, securebits};
 use config::Process;
 use nix::unistd::{Gid, Group, Uid, User, geteuid, setgroups, setresgid, setresuid};
-use std::ffi::CString;
+use std::{ffi::CString, os::unix::fs::chown, path::Path};
 
 /// Who the process becomes.
 pub(crate) struct Rights {
@@ -37,6 +37,13 @@ impl Rights {
         let name_as_c = CString::new(&**name).context("user: no name")?;
         let groups = nix::unistd::getgrouplist(&name_as_c, group).context("groups cannot be looked up")?;
         Ok(Self { become_user: Some(Identity { name: name.clone(), user: user.uid, group, groups }) })
+    }
+
+    /// Gives a file that had to be made before to whom the process becomes.
+    pub(crate) fn give(&self, path: &Path) -> Result<()> {
+        let Some(identity) = &self.become_user else { return Ok(()) };
+        let given = chown(path, Some(identity.user.as_raw()), Some(identity.group.as_raw()));
+        given.with_context(|| format!("{} cannot be given to {}", path.display(), identity.name))
     }
 
     /// Keeps these and no others. Before any other thread runs: rights are each thread's own.

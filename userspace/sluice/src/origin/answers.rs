@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use buf::Chunk;
 use exchange::Exchange;
-use model::{Body, Cause, Fault, Head, Name, Part, RequestLine};
+use model::{Body, Cause, Fault, Field, Head, Name, Part, RequestLine};
 
 /// A block of [`bytes`] to cut from: whole periods, so that blocks follow one another without a seam.
 const BLOCK_BYTES: usize = PERIOD * 697;
@@ -188,12 +188,12 @@ impl Call<'_> {
 
     /// The request's head, as the codec understood it.
     fn received(&self, line: &RequestLine) -> String {
-        let mut text = format!("{} {}\n", line.method, String::from_utf8_lossy(&line.path));
-        for field in self.head.fields.iter() {
+        let field = |field: Field<'_>| {
             let value = if field.known == Name::Host { &line.authority[..] } else { field.value };
-            text += &format!("{}: {}\n", String::from_utf8_lossy(field.name), String::from_utf8_lossy(value));
-        }
-        text
+            format!("{}: {}\n", String::from_utf8_lossy(field.name), String::from_utf8_lossy(value))
+        };
+        let first = format!("{} {}\n", line.method, String::from_utf8_lossy(&line.path));
+        self.head.fields.iter().fold(first, |text, one| text + &field(one))
     }
 }
 

@@ -1,0 +1,75 @@
+//! `sluice doctor`: what this machine offers the engine, one line each, and what to do where that is less than it could be.
+//!
+//! It only looks and says; it changes nothing, and a machine that could be better is no error.
+
+mod cpus;
+mod engine;
+mod kernel;
+
+use core::fmt::{self, Display, Formatter};
+use std::{fs, process::ExitCode};
+
+use crate::say;
+
+/// One thing looked at.
+#[derive(Debug, PartialEq, Eq)]
+struct Finding {
+    what: String,
+    value: String,
+    /// What to do about it; `None` when it is in order.
+    advice: Option<String>,
+}
+
+impl Finding {
+    fn ok(what: &str, value: impl Display) -> Self {
+        Self { what: what.to_owned(), value: value.to_string(), advice: None }
+    }
+
+    fn warn(what: &str, value: impl Display, advice: impl Display) -> Self {
+        Self { advice: Some(advice.to_string()), ..Self::ok(what, value) }
+    }
+
+    /// In order, or with advice.
+    fn judge(what: &str, value: impl Display, in_order: bool, advice: impl Display) -> Self {
+        if in_order { Self::ok(what, value) } else { Self::warn(what, value, advice) }
+    }
+}
+
+impl Display for Finding {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let verdict = if self.advice.is_some() { "warn" } else { "ok" };
+        write!(out, "{verdict:<5} {:<28} {}", self.what, self.value)?;
+        match &self.advice {
+            Some(advice) => write!(out, "  -> {advice}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Looks at everything.
+pub(crate) fn run() -> ExitCode {
+    let findings: Vec<Finding> = [engine::look(), kernel::look(), cpus::look()].into_iter().flatten().collect();
+    findings.iter().for_each(say);
+    match findings.iter().filter(|finding| finding.advice.is_some()).count() {
+        0 => say("all in order"),
+        warnings => say(format_args!("{warnings} could be better")),
+    }
+    ExitCode::SUCCESS
+}
+
+/// A file of the kernel's, without the white space around it; `None` where this kernel has none.
+fn read(path: &str) -> Option<String> {
+    fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_what_to_do() {
+        assert_eq!(Finding::ok("clock source", "tsc").to_string(), "ok    clock source                 tsc");
+        let line = Finding::warn("net.core.somaxconn", 128, "sysctl -w net.core.somaxconn=4096").to_string();
+        assert_eq!(line, "warn  net.core.somaxconn           128  -> sysctl -w net.core.somaxconn=4096");
+    }
+}
