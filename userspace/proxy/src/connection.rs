@@ -63,19 +63,23 @@ pub async fn serve(house: Rc<House>, listener: Rc<Listener>, stream: Stream) {
 async fn serve_http(house: &Rc<House>, admitted: Admitted, client: &Rc<ConnectionRecord>, conn: Rc<Conn>, timer: &Timer) {
     let listener = &admitted.listener;
     let mut in_a_row = 0;
-    while next_request(house, listener, &conn, timer).await {
+    let end = loop {
+        match next_request(house, listener, &conn, timer).await {
+            Next::Request => {}
+            end => break end,
+        }
         let scope = Scope { house, listener, client, timer };
         Box::pin(http::proxy(conn.exchange(), &scope)).await;
         if !conn.can_accept() {
-            break;
+            break Next::Ending;
         }
         in_a_row += 1;
         if in_a_row == REQUESTS_A_TURN_MAX {
             in_a_row = 0;
             house.ring().yield_now().await;
         }
-    }
-    if conn.exchanges() > 0 && (!conn.can_accept() || conn.stream().unsent() > 0) {
+    };
+    if conn.exchanges() > 0 && (end == Next::Ending || conn.stream().unsent() > 0) {
         Box::pin(close(house, listener, &conn, timer)).await;
     }
 }
@@ -86,29 +90,40 @@ async fn close(house: &House, listener: &Listener, conn: &Conn, timer: &Timer) {
     let now = house.ring().now();
     let until = now.after(listener.config().timeouts.idle);
     conn.stream().finish();
-    if !matches!(house.within((listener, timer), until, conn.stream().flushed()).await, Some(Ok(()))) || conn.can_accept() {
+    if !matches!(house.within((listener, timer), until, conn.stream().flushed()).await, Some(Ok(()))) {
         return;
     }
     let until = house.ring().now() + LINGER;
     let _closed = house.within((listener, timer), until, conn.drain(LINGER_BYTES_MAX)).await;
 }
 
-/// Waits for a request's first byte; `false` when the client has closed, was idle for too long, or the connection is to end.
-async fn next_request(house: &House, listener: &Rc<Listener>, conn: &Conn, timer: &Timer) -> bool {
+/// What follows a response, or an accepted connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// A request's first byte is there.
+    Request,
+    /// The client has closed, or was idle for so long that nothing can be on its way.
+    Gone,
+    /// We end the connection, whatever the client is at.
+    Ending,
+}
+
+/// Waits for a request's first byte, or a reason to wait no longer.
+async fn next_request(house: &House, listener: &Rc<Listener>, conn: &Conn, timer: &Timer) -> Next {
     let idle_until = house.ring().now().after(listener.config().timeouts.idle);
     timer.set(idle_until.min(house.ending(listener).unwrap_or(Instant::NEVER)));
     poll_fn(|_| {
         if let Poll::Ready(readable) = conn.poll_readable() {
-            return Poll::Ready(readable);
+            return Poll::Ready(if readable { Next::Request } else { Next::Gone });
         }
         // A connection on which no request has come yet is given its first one even while draining.
         let ending = house.ending(listener);
         if ending.is_some_and(|until| conn.exchanges() > 0 || until <= house.ring().now()) {
-            return Poll::Ready(false);
+            return Poll::Ready(Next::Ending);
         }
         if timer.poll_expired().is_ready() && idle_until != Instant::NEVER {
             house.count_fault(Cause::KeepAliveTimeout);
-            return Poll::Ready(false);
+            return Poll::Ready(Next::Gone);
         }
         Poll::Pending
     })
