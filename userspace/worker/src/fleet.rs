@@ -15,6 +15,9 @@ use crate::{Change, Opened, Pulse, Sockets, Worker, pulse::RingCounters};
 
 /// How often a worker shows its pulse.
 const BEAT_EVERY: Duration = Duration::from_millis(100);
+/// How often, and how many times, an address in use is looked at again when the process starts.
+const IN_USE_LOOK_EVERY: Duration = Duration::from_millis(25);
+const IN_USE_LOOKS_MAX: u32 = 40;
 /// How long a worker may take to answer a letter; it answers within a turn.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -76,7 +79,7 @@ impl Fleet {
     pub fn start(snapshot: &Arc<Snapshot>, options: FleetOptions) -> Result<Self, StartError> {
         let count = options.lines.len();
         let sockets = Sockets::default();
-        let opened = sockets.open(snapshot, count)?;
+        let opened = open_at_start(&sockets, snapshot, count)?;
         let shared = Arc::new(Shared::default());
         let cores = core_affinity::get_core_ids().unwrap_or_default();
         let mut workers = Vec::with_capacity(count);
@@ -154,6 +157,18 @@ impl Fleet {
     pub fn is_drained(&self) -> bool {
         self.workers.iter().all(|hand| hand.pulse.serving() == 0)
     }
+}
+
+/// The process before this one may be gone a moment sooner than its sockets: the kernel ends its rings, which hold them, by and by.
+#[expect(clippy::disallowed_methods, reason = "nothing is served yet")]
+fn open_at_start(sockets: &Sockets, snapshot: &Snapshot, count: usize) -> Result<crate::Opened, ListenError> {
+    for _ in 0..IN_USE_LOOKS_MAX {
+        match sockets.open(snapshot, count) {
+            Err(error) if error.error.kind() == std::io::ErrorKind::AddrInUse => thread::sleep(IN_USE_LOOK_EVERY),
+            opened => return opened,
+        }
+    }
+    sockets.open(snapshot, count)
 }
 
 fn expect_start(answers: &Receiver<Answer>, index: usize) -> Result<Result<Answer, ()>, StartError> {
