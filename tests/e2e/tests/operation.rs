@@ -196,6 +196,19 @@ fn a_second_process_takes_nothing_of_the_first() {
     assert_eq!(Client::connect(web).get("/").text(), "amber\n", "the first one serves on");
 }
 
+/// The kernel closes what a ring holds only after the process has ended: the next one must not stumble over it.
+#[test]
+fn the_next_process_takes_over_at_once() {
+    let (web, origin) = (free_address(), Origin::start("amber"));
+    for signal in [Signal::KILL, Signal::TERM, Signal::KILL, Signal::TERM] {
+        let mut sluice = Setup::simple(web, &[&origin]).with(&["--workers", "2"]).start();
+        let mut clients: Vec<_> = (0..20).map(|_| Client::connect(web)).collect();
+        clients.iter_mut().for_each(|client| assert_eq!(client.get("/").text(), "amber\n"));
+        sluice.signal(signal);
+        sluice.wait();
+    }
+}
+
 #[test]
 fn a_bad_start_says_why() {
     let check = |setup: Setup, words: &[&str]| {
