@@ -62,14 +62,15 @@ impl Output {
         self.tail.capacity() > 0
     }
 
-    /// Everything that waits, as pieces, into `into` (which should be empty and is reused for its memory).
+    /// Everything that waits, as pieces. `into` (empty) is used for its memory; nothing is kept here, so that an idle connection owns no list.
     pub fn take(&mut self, mut into: Vec<Chunk>) -> Vec<Chunk> {
-        self.close_tail();
         self.length = 0;
-        if into.capacity() == 0 {
-            return take(&mut self.pieces);
+        if !self.pieces.is_empty() {
+            into = take(&mut self.pieces);
         }
-        into.append(&mut self.pieces);
+        if !self.tail.is_empty() {
+            into.push(Chunk::from(take(&mut self.tail)));
+        }
         into
     }
 
@@ -114,5 +115,6 @@ mod tests {
         assert!(output.is_empty());
         output.write(b"again");
         assert_eq!(bytes(&output.take(Vec::with_capacity(4))), b"again");
+        assert_eq!(output.pieces.capacity() + output.tail.capacity(), 0, "nothing is kept");
     }
 }

@@ -12,6 +12,8 @@ use core::{
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::tables::make_room;
+
 /// Names a task, for as long as it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TaskId(u32);
@@ -48,6 +50,7 @@ impl Executor {
             tasks[id as usize] = slot;
             id
         } else {
+            make_room(&mut tasks);
             tasks.push(slot);
             u32::try_from(tasks.len() - 1).expect("fewer than 4 G tasks")
         };

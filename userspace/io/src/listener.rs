@@ -15,6 +15,11 @@ impl Listener {
         Self { ring: ring.clone(), slot: ring.with(|reactor| reactor.listen(descriptor)) }
     }
 
+    /// Accepts no more: [`Listener::accept`] gives what was accepted meanwhile, then `ECANCELED`.
+    pub fn stop(&self) {
+        self.ring.with(|reactor| reactor.stop_accepting(self.slot));
+    }
+
     /// The next connection. After an error (`EMFILE` and its kin) accepting has stopped: calling again starts it again, so wait a little.
     pub async fn accept(&self) -> Result<Stream, Errno> {
         let fd = poll_fn(|_| {

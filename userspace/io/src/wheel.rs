@@ -7,6 +7,8 @@
 
 use model::Instant;
 
+use crate::tables::make_room;
+
 const LEVELS: usize = 6;
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
@@ -47,6 +49,7 @@ impl<T: Copy> Wheel<T> {
     pub(crate) fn insert(&mut self, carries: T) -> TimerId {
         let entry = Entry { carries, due: 0, previous: NONE, next: NONE, place: NONE };
         if self.free == NONE {
+            make_room(&mut self.entries);
             self.entries.push(entry);
             return TimerId(u32::try_from(self.entries.len() - 1).expect("fewer than 4 G timers"));
         }

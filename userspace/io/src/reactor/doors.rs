@@ -15,6 +15,8 @@ pub(super) struct Listening {
     accepted: VecDeque<Fd>,
     error: Option<Errno>,
     armed: bool,
+    /// No more is accepted; what was is still given out.
+    stopped: bool,
     released: bool,
     task: TaskId,
 }
@@ -36,6 +38,7 @@ impl Reactor {
             accepted: VecDeque::new(),
             error: None,
             armed: false,
+            stopped: false,
             released: false,
             task: TaskId::NONE,
         };
@@ -59,6 +62,9 @@ impl Reactor {
         if let Some(errno) = listening.error.take() {
             return Poll::Ready(Err(errno));
         }
+        if listening.stopped && !listening.armed {
+            return Poll::Ready(Err(Errno::CANCELED));
+        }
         listening.task = task;
         if !listening.armed {
             listening.armed = true;
@@ -68,18 +74,27 @@ impl Reactor {
         Poll::Pending
     }
 
+    /// Accepts no more. What the kernel has accepted meanwhile is given out first, then `ECANCELED`.
+    pub(crate) fn stop_accepting(&mut self, slot: u32) {
+        let listening = self.listening(slot);
+        if !core::mem::replace(&mut listening.stopped, true) && listening.armed {
+            self.backend.submit(slot, Op::Cancel { target: Token { kind: Kind::Accept, slot } });
+        }
+    }
+
     pub(crate) fn release_listener(&mut self, slot: u32) {
         let listening = self.listening(slot);
         listening.released = true;
         let accepted = core::mem::take(&mut listening.accepted);
-        let armed = listening.armed;
+        let (armed, stopped) = (listening.armed, listening.stopped);
         for fd in accepted {
             self.close_unowned(fd);
         }
-        if armed {
-            self.backend.submit(slot, Op::Cancel { target: Token { kind: Kind::Accept, slot } });
-        } else {
-            self.remove(slot);
+        match (armed, stopped) {
+            (true, false) => self.backend.submit(slot, Op::Cancel { target: Token { kind: Kind::Accept, slot } }),
+            // Its end is on the way.
+            (true, true) => {}
+            (false, _) => self.remove(slot),
         }
     }
 

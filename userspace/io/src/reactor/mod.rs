@@ -15,6 +15,7 @@ use crate::{
     backend::Backend,
     executor::Executor,
     socket::{Receive, Socket},
+    tables::make_room,
     wheel::{TimerId, Wheel},
 };
 use doors::{Listening, Watching};
@@ -104,6 +105,7 @@ impl Reactor {
             self.entries[slot as usize] = entry;
             return slot;
         }
+        make_room(&mut self.entries);
         self.entries.push(entry);
         u32::try_from(self.entries.len() - 1).expect("fewer than 4 G sockets")
     }

@@ -8,7 +8,7 @@ use crate::{Errno, Fd};
 /// Both ends of a connection.
 pub(super) struct Connection {
     pub(super) sides: [Side; 2],
-    /// What chaos did to it, if anything.
+    /// What chaos, or a listener's end, did to it, if anything.
     pub(super) broken: Option<Broken>,
 }
 

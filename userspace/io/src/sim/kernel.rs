@@ -262,8 +262,7 @@ impl Inner {
     pub(super) fn look_at_bells(&mut self) {
         for ring in 0..self.rings.len() {
             let rung = |running: &Running| matches!(&running.operation, Operation::Watch { bell: Bell::Flag(flag) } if flag.swap(false, Ordering::AcqRel));
-            let tokens: Vec<Token> =
-                self.rings[ring].watches().filter(|(_, running)| rung(running)).map(|(token, _)| *token).collect();
+            let tokens: Vec<Token> = self.rings[ring].watches().filter(|(_, running)| rung(running)).map(|(token, _)| *token).collect();
             for token in tokens {
                 let more = !self.random.happens(self.chaos.early_end);
                 self.post(ring, token, Outcome::Done(Ok(1)), more);

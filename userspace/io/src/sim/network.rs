@@ -206,12 +206,13 @@ impl Inner {
         }
     }
 
-    /// Resets what nobody has accepted.
+    /// Resets what nobody has accepted; the world counts it as broken, since no program can prevent it.
     fn close_listener(&mut self, listener: Fd) {
         let waits = |connection: &Connection| connection.sides[1].holder == Holder::Listener(listener);
         let waiting: Vec<usize> = (0..self.connections.len()).filter(|at| waits(&self.connections[*at])).collect();
         for connection in waiting {
             self.connections[connection].sides[1].holder = Holder::Closed;
+            self.connections[connection].broken = Some(Broken::Reset);
             self.send_reset(connection, 1);
         }
     }

@@ -25,7 +25,7 @@ use std::{
 pub use features::{Features, Forced};
 pub use setup::{Refusal, UringOptions};
 
-use crate::{Bell, Completion, Descriptor, Errno, Fd, Kind, Op, Outcome, Shutdown, Token};
+use crate::{Bell, Completion, Descriptor, Errno, Fd, Kind, Op, Outcome, Shutdown, Token, tables::make_room};
 use buffers::{BufferRing, GROUP};
 use flight::Flight;
 use splice::Splice;
@@ -71,8 +71,9 @@ impl Uring {
 
     fn flight(&mut self, slot: u32) -> &mut Flight {
         let slot = slot as usize;
-        if self.flights.len() <= slot {
-            self.flights.resize_with(slot + 1, Flight::default);
+        while self.flights.len() <= slot {
+            make_room(&mut self.flights);
+            self.flights.push(Flight::default());
         }
         &mut self.flights[slot]
     }
