@@ -1,10 +1,7 @@
 //! The simulated clients: connections that carry some requests each, one after another or pipelined, with bodies, slowly or in haste, and
 //! some of them give up in the middle.
 
-use core::{
-    cell::{Cell, RefCell},
-    time::Duration,
-};
+use core::{cell::Cell, time::Duration};
 use std::rc::Rc;
 
 use io::{
@@ -22,11 +19,18 @@ use crate::{
 /// What a client must know.
 #[derive(Clone)]
 pub struct Client {
+    /// The clients'.
     pub ring: Ring,
+    /// The network.
     pub world: World,
+    /// Where the account is kept.
     pub ledger: Ledger,
+    /// The run's.
     pub seed: u64,
+    /// The origins'.
     pub mood: Mood,
+    /// Whether the proxy may close a connection between two requests.
+    pub closes_idle: bool,
     /// The proxy's.
     pub address: Address,
 }
@@ -64,11 +68,12 @@ impl Client {
     /// Opens a connection and carries the requests `ids` over it.
     pub async fn connection(self, ids: Vec<u64>, mut random: Random) {
         self.ring.sleep(Duration::from_micros(random.below(200_000) as u64)).await;
-        let mut follows_early = false;
+        let mut may_be_closed = false;
         for id in &ids {
-            self.ledger.note(*id, |entry| entry.follows_early = follows_early);
+            self.ledger.note(*id, |entry| entry.may_be_closed = may_be_closed);
             let plan = Plan::new(self.seed, *id, self.mood);
-            follows_early |= matches!(plan.conduct, Conduct::Early | Conduct::EarlyClose) && plan.request.length() > 0;
+            let unread = matches!(plan.conduct, Conduct::Early | Conduct::EarlyClose) && plan.request.length() > 0;
+            may_be_closed |= unread || self.closes_idle;
         }
         let stream = match self.ring.connect(&self.address).await {
             Ok(stream) => stream,
@@ -90,7 +95,7 @@ impl Client {
         let writer = (self.clone(), Rc::clone(&wire.stream), Rc::clone(&progress), Rc::clone(&plans), random.fork());
         self.ring.spawn(async move {
             let (client, stream, progress, plans, mut random) = writer;
-            client.write(&stream, &progress, &plans, &manner, &mut random).await;
+            client.write(&stream, (&progress, &plans), &manner, &mut random).await;
             progress.written.set(true);
             progress.changed.notify(&client.ring);
         });
@@ -112,7 +117,7 @@ impl Client {
         }
     }
 
-    async fn write(&self, stream: &Stream, progress: &Progress, plans: &[Plan], manner: &Manner, random: &mut Random) {
+    async fn write(&self, stream: &Stream, (progress, plans): (&Progress, &[Plan]), manner: &Manner, random: &mut Random) {
         let mut left = manner.abort_after.unwrap_or(usize::MAX);
         for (at, plan) in plans.iter().enumerate() {
             while at >= progress.answered.get() + manner.ahead && !progress.over.get() {
@@ -242,20 +247,4 @@ pub fn scripts(count: u64, random: &mut Random) -> Vec<Vec<u64>> {
         next = last;
     }
     scripts
-}
-
-/// How many of the spawned connections have ended.
-#[derive(Clone, Default)]
-pub struct Finished(Rc<RefCell<usize>>);
-
-impl Finished {
-    /// One more.
-    pub fn add(&self) {
-        *self.0.borrow_mut() += 1;
-    }
-
-    /// So far.
-    pub fn count(&self) -> usize {
-        *self.0.borrow()
-    }
 }

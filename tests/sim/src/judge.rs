@@ -9,7 +9,9 @@ use crate::{
 /// What a run allowed to go wrong.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
+    /// The run's.
     pub seed: u64,
+    /// The origins'.
     pub mood: Mood,
     /// Chaos may break, refuse or lose connections between proxy and origin.
     pub upstream_breaks: bool,
@@ -54,7 +56,7 @@ fn judge_entry(plan: &Plan, entry: &Entry, rules: Rules) -> Result<(), String> {
         Some(Answer::Cut(head, body, ended)) => judge_cut(plan, entry, (head, body, *ended), rules),
         Some(Answer::None(Ended::Malformed)) => Err("its response is not HTTP".to_owned()),
         Some(Answer::None(_)) | None if entry.orphaned || entry.aborted || entry.broken || !entry.sent || rules.times_out => Ok(()),
-        Some(Answer::None(ended)) if entry.follows_early && *ended != Ended::Silent => Ok(()),
+        Some(Answer::None(ended)) if entry.may_be_closed && *ended != Ended::Silent => Ok(()),
         Some(Answer::None(ended)) => Err(format!("no answer, the connection ended: {ended:?}")),
         None => Err("no answer".to_owned()),
     }

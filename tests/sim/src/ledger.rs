@@ -28,6 +28,7 @@ impl fmt::Debug for Answer {
 
 /// One request's entry.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, not a hidden state machine")]
 pub struct Entry {
     /// Whether the client's connection got as far as sending its last byte.
     pub sent: bool,
@@ -41,8 +42,8 @@ pub struct Entry {
     pub broken: bool,
     /// Whether a response before it on the same connection was the connection's last.
     pub orphaned: bool,
-    /// Whether the response before it came before its request's body was read: then the connection may have been closed.
-    pub follows_early: bool,
+    /// Whether the connection may be closed before it: a response before it overtook its request's body, or idle connections are closed.
+    pub may_be_closed: bool,
     /// How often an origin saw its head.
     pub heads_seen: usize,
     /// How often an origin saw the whole of it.

@@ -16,9 +16,13 @@ use crate::{
 /// What an origin must know.
 #[derive(Clone)]
 pub struct Origin {
+    /// The origins'.
     pub ring: Ring,
+    /// Where the account is kept.
     pub ledger: Ledger,
+    /// The run's.
     pub seed: u64,
+    /// How all of them behave.
     pub mood: Mood,
     /// Whether a proxy stands before it.
     pub proxied: bool,
@@ -57,9 +61,8 @@ impl Origin {
         while left > 0 && wire.begins().await.is_ok() {
             match self.request(&mut wire, &mut random).await {
                 Ok(Then::Next) => left -= 1,
-                Ok(Then::Close) => break,
                 // The proxy may give up at any time: that is no one's wrong.
-                Err(Ended::Closed | Ended::Broken | Ended::Silent) => break,
+                Ok(Then::Close) | Err(Ended::Closed | Ended::Broken | Ended::Silent) => break,
                 Err(Ended::Malformed) => {
                     self.ledger.wrong("an origin got what is not HTTP".to_owned());
                     break;

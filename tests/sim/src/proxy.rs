@@ -20,8 +20,11 @@ use worker::{Change, Worker};
 
 /// Some workers of one simulated host.
 pub struct Proxy {
+    /// Where it runs.
     pub host: Host,
+    /// One for each worker.
     pub rings: Vec<Ring>,
+    /// The shipped ones.
     pub workers: Vec<Rc<Worker>>,
     world: World,
     snapshot: Arc<Snapshot>,
@@ -99,7 +102,7 @@ impl Proxy {
 }
 
 fn compiled(text: &str, previous: Option<&Snapshot>) -> Result<Snapshot, String> {
-    let told = |rejections: Vec<config::Rejection>| rejections.iter().map(|rejection| format!("{rejection}\n")).collect::<String>();
+    let told = |rejections: Vec<config::Rejection>| rejections.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     let loaded = config::load_text(Path::new("sim.yaml"), text).map_err(told)?;
     config::compile(&loaded, previous).map_err(told)
 }

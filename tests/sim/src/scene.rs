@@ -21,7 +21,7 @@ use crate::{
 /// When a run that has not ended has failed: far beyond every timeout that any host has.
 const LATEST: Instant = Instant(200_000_000_000_000);
 /// How long the proxy may drain.
-const DRAIN: Duration = Duration::from_secs(30);
+const DRAIN: Duration = Duration::from_secs(5_000);
 /// A connection that is closed no longer counts, but its descriptor takes some turns to go.
 const EXCESS_MAX: Duration = Duration::from_millis(100);
 /// Where the proxy listens.
@@ -31,10 +31,13 @@ pub const ORIGINS: [&str; 3] = ["10.0.1.1:80", "10.0.1.2:80", "10.0.1.3:80"];
 
 /// How a run is set up.
 pub struct Setting {
+    /// Decides everything.
     pub seed: u64,
     /// Prints all that happens.
     pub traced: bool,
+    /// The origins'.
     pub mood: Mood,
+    /// The network's and the kernels'.
     pub chaos: Chaos,
     /// Requests of all clients together.
     pub requests: u64,
@@ -42,6 +45,8 @@ pub struct Setting {
     pub config: String,
     /// What it is replaced by, one after the other, at random times.
     pub changes: Vec<String>,
+    /// Whether the proxy begins to drain while clients are still busy.
+    pub drains_early: bool,
     /// Whether origins expect what a proxy adds.
     pub speaks_http: bool,
     /// Most connections that the proxy may have to one origin.
@@ -65,6 +70,7 @@ impl Setting {
             requests: 40,
             config: http_config(""),
             changes: Vec::new(),
+            drains_early: false,
             speaks_http: true,
             upstream_max: None,
             descriptors: None,
@@ -108,9 +114,9 @@ pub fn fingerprint(setting: Setting) -> Result<u64, String> {
     let mut scene = Scene::new(world.clone(), setting)?;
     let outcome = scene.play();
     if traced {
-        let entries = scene.ledger.with(|book| book.entries.iter().map(|(id, entry)| format!("{id}: {entry:?}\n")).collect::<String>());
-        let entries = format!("{:?}\n{entries}", scene.setting.chaos);
-        std::io::stdout().write_all((world.trace() + &entries).as_bytes()).map_err(|error| error.to_string())?;
+        let entries: Vec<String> = scene.ledger.with(|book| book.entries.iter().map(|(id, entry)| format!("{id}: {entry:?}")).collect());
+        let text = format!("{}{:?}\n{}\n", world.trace(), scene.setting.chaos, entries.join("\n"));
+        std::io::stdout().write_all(text.as_bytes()).map_err(|error| error.to_string())?;
     }
     outcome.map_err(|wrong| format!("seed {seed}: {wrong}"))?;
     Ok(world.fingerprint())
@@ -173,6 +179,7 @@ impl Scene {
             ledger: self.ledger.clone(),
             seed,
             mood,
+            closes_idle: self.setting.drains_early,
             address: address(PROXY),
         };
         let scripts = scripts(self.setting.requests, &mut self.random);
@@ -202,6 +209,15 @@ impl Scene {
             })?;
             self.proxy.apply(&change)?;
             self.world.note("configuration changed");
+        }
+        if self.setting.drains_early {
+            let at = self.world.now() + Duration::from_micros(self.random.below(200_000) as u64);
+            self.turn(&rings, || {
+                self.look();
+                self.finished.get() == self.clients || self.world.now() >= at
+            })?;
+            self.world.note("the proxy begins to drain");
+            self.proxy.drain(DRAIN);
         }
         self.turn(&rings, || {
             self.look();

@@ -10,10 +10,11 @@ use crate::plan::Body;
 
 /// A connection that is read line by line.
 pub struct Wire {
+    /// The connection.
     pub stream: Rc<Stream>,
     ring: Ring,
     unread: Vec<u8>,
-    /// Seconds of silence after which reading gives up.
+    /// Silence after which reading gives up.
     patience: Duration,
     /// Microseconds it rests before each reception.
     pub slowness: u64,
@@ -65,6 +66,7 @@ impl Head {
 }
 
 impl Wire {
+    /// Over a connection; reading gives up after `patience` of silence.
     pub fn new(stream: Stream, ring: &Ring, patience: Duration) -> Self {
         Self { stream: Rc::new(stream), ring: ring.clone(), unread: Vec::new(), patience, slowness: 0 }
     }

@@ -31,7 +31,7 @@ fn run(seed: u64, traced: bool, mood: Mood) -> Result<(), String> {
     let address = Address::Tcp("10.0.0.1:80".parse().expect("an address"));
     let origin = Origin { ring: rings[0].clone(), ledger: ledger.clone(), seed, mood, proxied: false };
     origin.serve(world.listen(origins, address.clone()).map_err(|errno| errno.to_string())?);
-    let client = Client { ring: rings[1].clone(), world: world.clone(), ledger: ledger.clone(), seed, mood, address };
+    let client = Client { ring: rings[1].clone(), world: world.clone(), ledger: ledger.clone(), seed, mood, closes_idle: false, address };
     let mut random = Random::new(seed);
     let scripts = scripts(REQUESTS, &mut random);
     let (count, finished) = (scripts.len(), Rc::new(Cell::new(0)));

@@ -93,6 +93,14 @@ fn short_timeouts_end_whatever_is_slow() {
 }
 
 #[test]
+fn a_drain_finishes_what_was_begun() {
+    each("a_drain_finishes_what_was_begun", |seed, traced| {
+        let setting = Setting::new(seed, traced, Mood::Good, Chaos::from_seed(seed).unbroken());
+        run(Setting { drains_early: true, ..setting })
+    });
+}
+
+#[test]
 fn a_seed_replays_step_by_step() {
     each("a_seed_replays_step_by_step", |seed, traced| {
         // A seed that does not replay is worth nothing, but a few show it.

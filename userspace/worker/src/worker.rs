@@ -8,7 +8,7 @@ use core::{
     task::Poll,
     time::Duration,
 };
-use io::{Descriptor, Ring};
+use io::{Descriptor, Errno, Ring};
 use model::{Address, Instant};
 use proxy::{House, HouseOptions, Listener};
 use std::{collections::HashMap, rc::Rc, sync::Arc};
@@ -105,12 +105,18 @@ impl Worker {
         }
     }
 
-    /// Accepts until the door closes.
+    /// Accepts until the door closes; whom the kernel has let in by then is served too.
     async fn accept(&self, door: &Door, listener: &Rc<Listener>, descriptor: Descriptor) {
         let ring = self.house.ring();
         let socket = ring.listen(descriptor);
         loop {
-            let Some(accepted) = unless(&door.closing, socket.accept()).await else { return };
+            let accepted = match unless(&door.closing, socket.accept()).await {
+                Some(accepted) => accepted,
+                None => {
+                    socket.stop();
+                    socket.accept().await
+                }
+            };
             match accepted {
                 Ok(stream) => {
                     let serving = Serving::begin(&self.serving);
@@ -120,6 +126,7 @@ impl Worker {
                         drop(serving);
                     });
                 }
+                Err(Errno::CANCELED) => return,
                 // Descriptors or memory have run out: existing traffic goes on, and accepting is tried again when some may have come back.
                 Err(_errno) => {
                     unless(&door.closing, ring.sleep(ACCEPT_PAUSE)).await;
