@@ -1,4 +1,5 @@
-//! Settings of the kernel that decide how much traffic a host takes and what it costs. `packaging/sysctl.conf` sets them all.
+//! Settings of the kernel that decide how much traffic a host takes and what it costs. `packaging/sysctl.conf` sets them,
+//! all but congestion control, which is the network's to choose.
 
 use super::{Finding, read};
 
@@ -37,7 +38,7 @@ const SETTINGS: [Setting; 6] = [
     },
     Setting {
         name: "net.ipv4.tcp_tw_reuse",
-        in_order: |value| value != "0",
+        in_order: |value| value == "1",
         advice: "ports of ended connections to endpoints rest a minute: sysctl -w net.ipv4.tcp_tw_reuse=1",
     },
 ];
@@ -103,7 +104,16 @@ mod tests {
         check("net.ipv4.tcp_congestion_control", "cubic", true);
         check("net.ipv4.tcp_congestion_control", "bbr", false);
         check("net.ipv4.tcp_migrate_req", "0", false);
-        check("net.ipv4.tcp_tw_reuse", "2", true);
+        check("net.ipv4.tcp_tw_reuse", "2", false);
+    }
+
+    #[test]
+    fn the_package_sets_what_is_asked_for() {
+        let package = include_str!("../../../../packaging/sysctl.conf");
+        for setting in SETTINGS.iter().filter(|setting| setting.name != "net.ipv4.tcp_congestion_control") {
+            let value = package.lines().find_map(|line| line.strip_prefix(setting.name)?.trim_start().strip_prefix('='));
+            assert_eq!(value.map(|value| judged(setting, value).advice), Some(None), "{}", setting.name);
+        }
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl Finding {
 impl Display for Finding {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let verdict = if self.advice.is_some() { "warn" } else { "ok" };
-        write!(out, "{verdict:<5} {:<28} {}", self.what, self.value)?;
+        write!(out, "{verdict:<5} {:<30} {}", self.what, self.value)?;
         match &self.advice {
             Some(advice) => write!(out, "  -> {advice}"),
             None => Ok(()),
@@ -68,8 +68,8 @@ mod tests {
 
     #[test]
     fn a_line_says_what_to_do() {
-        assert_eq!(Finding::ok("clock source", "tsc").to_string(), "ok    clock source                 tsc");
+        assert_eq!(Finding::ok("clock source", "tsc").to_string(), "ok    clock source                   tsc");
         let line = Finding::warn("net.core.somaxconn", 128, "sysctl -w net.core.somaxconn=4096").to_string();
-        assert_eq!(line, "warn  net.core.somaxconn           128  -> sysctl -w net.core.somaxconn=4096");
+        assert_eq!(line, "warn  net.core.somaxconn             128  -> sysctl -w net.core.somaxconn=4096");
     }
 }

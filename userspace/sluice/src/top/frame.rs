@@ -169,7 +169,6 @@ mod tests {
     use stats::{metrics, stats};
 
     #[test]
-    #[expect(clippy::float_cmp, reason = "small whole numbers and their halves are exact")]
     fn a_frame_is_what_came_between_two_readings() {
         let (hub, mut reader) = stats();
         let page = hub.page();

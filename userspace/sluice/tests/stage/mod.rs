@@ -139,7 +139,7 @@ pub(crate) fn ask(to: SocketAddr, request: &str) -> (String, Vec<u8>) {
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
-    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(answer.len().saturating_sub(4));
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or_else(|| answer.len().saturating_sub(4));
     let body = answer.split_off(answer.len().min(end + 4));
     (String::from_utf8_lossy(&answer).into_owned(), body)
 }
