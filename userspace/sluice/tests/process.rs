@@ -3,9 +3,9 @@
 
 mod stage;
 
-use std::{fs, os::unix::fs::MetadataExt};
+use std::{fs, os::unix::fs::MetadataExt, thread};
 
-use stage::{Site, ask, get, origin, output};
+use stage::{Site, ask, eventually, get, origin, output};
 
 #[test]
 fn it_serves_and_drains() {
@@ -37,6 +37,28 @@ fn drain_is_asked_for_at_the_admin_socket() {
     let (status, _, stderr) = output(&["drain", "--admin", &format!("unix:{}", site.admin())]);
     assert!(status.success(), "{stderr}");
     assert!(running.wait().success(), "{}", site.log());
+}
+
+#[test]
+fn a_drain_finishes_what_is_under_way_and_a_second_signal_does_not() {
+    let (_origin, at) = origin(&[]);
+    for is_patient in [true, false] {
+        let site = Site::new(at, "");
+        let mut running = site.run(&["--workers", "1"]);
+        let (web, path) = (site.web, if is_patient { "/delay/700" } else { "/delay/60000" });
+        let client = thread::spawn(move || get(web, path));
+        let active = || control::Client::Socket(site.admin().into()).stats().unwrap().total("sluice_requests_active", &[]);
+        eventually("the request is under way", || active() == 1);
+        running.terminate();
+        eventually("it drains", || site.log().contains("draining"));
+        if !is_patient {
+            running.terminate();
+        }
+        assert!(running.wait().success(), "{}", site.log());
+        let (head, _) = client.join().unwrap();
+        assert_eq!(head.starts_with("HTTP/1.1 200 ") && head.contains("connection: close"), is_patient, "{head}");
+        assert_eq!(site.log().contains("before everything under way was finished"), !is_patient, "{}", site.log());
+    }
 }
 
 #[test]
