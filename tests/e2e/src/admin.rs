@@ -46,9 +46,9 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// The sum of all series of a metric whose labels contain `labels`, each written `name="value"`.
+    /// The sum of all series of a counter or gauge whose labels contain `labels`, each written `name="value"`.
     #[track_caller]
-    pub fn sum(&self, name: &str, labels: &[&str]) -> f64 {
+    pub fn sum(&self, name: &str, labels: &[&str]) -> i64 {
         let series = self.text.lines().filter(|line| !line.starts_with('#')).filter(|line| {
             let rest = line.strip_prefix(name).filter(|rest| rest.starts_with(['{', ' ']));
             rest.is_some_and(|rest| labels.iter().all(|label| rest.contains(label)))
@@ -58,13 +58,13 @@ impl Metrics {
 
     /// The `sluice_faults_total` of a reason.
     #[track_caller]
-    pub fn faults(&self, reason: &str) -> f64 {
+    pub fn faults(&self, reason: &str) -> i64 {
         self.sum("sluice_faults_total", &[&format!("reason=\"{reason}\"")])
     }
 }
 
 #[track_caller]
-fn value(line: &str) -> f64 {
+fn value(line: &str) -> i64 {
     let value = line.rsplit(' ').next().and_then(|value| value.parse().ok());
     value.unwrap_or_else(|| panic!("no value: {line:?}"))
 }

@@ -68,7 +68,7 @@ impl Client {
     }
 
     /// A second hand on the same connection, for a thread that only sends.
-    #[track_caller]
+    #[must_use]
     pub fn twin(&self) -> Self {
         Self { stream: BufReader::new(self.socket().try_clone().expect("a socket can be shared")) }
     }

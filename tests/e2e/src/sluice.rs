@@ -198,7 +198,12 @@ impl Drop for Sluice {
         drop(self.child.kill());
         drop(self.child.wait());
         if thread::panicking() {
-            eprintln!("--- {} said:\n{}", self.file.display(), self.log());
+            said(self);
         }
     }
+}
+
+#[expect(clippy::print_stderr, reason = "what a failing test has to say")]
+fn said(sluice: &Sluice) {
+    eprintln!("--- {} said:\n{}", sluice.file.display(), sluice.log());
 }

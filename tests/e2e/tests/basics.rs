@@ -1,5 +1,4 @@
 //! Requests and responses as they should be: methods, bodies, connections, routes, what is written into the heads.
-#![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
 use e2e::{Client, Origin, Scripted, Setup, Sluice, eventually, free_address, pattern, run};
 use std::{fs, net::SocketAddr};
@@ -139,8 +138,8 @@ fn pipelined_requests_are_answered_in_order() {
     let (web, _origin, _sluice) = one();
     let mut client = Client::connect(web);
     let sizes: Vec<usize> = (0..60).map(|number| number * 37 % 400).collect();
-    let requests: String = sizes.iter().map(|size| format!("GET /bytes/{size} HTTP/1.1\r\nhost: test\r\n\r\n")).collect();
-    client.send(&requests);
+    let requests: Vec<_> = sizes.iter().map(|size| format!("GET /bytes/{size} HTTP/1.1\r\nhost: test\r\n\r\n")).collect();
+    client.send(requests.concat());
     for size in sizes {
         assert_eq!(client.response().body, pattern(size));
     }
@@ -163,11 +162,11 @@ fn connections_on_both_sides_are_kept() {
         assert_eq!(client.get("/").status(), 200);
     }
     let counted = |name| sluice.metrics().sum(name, &[]);
-    eventually("all are counted", || counted("sluice_requests_total") == 50.0);
-    assert_eq!(counted("sluice_downstream_connections_total"), 1.0);
-    assert_eq!(counted("sluice_upstream_connects_total"), 1.0);
-    assert_eq!(counted("sluice_upstream_reused_total"), 49.0);
-    assert_eq!(counted("sluice_upstream_connections_active"), 1.0);
+    eventually("all are counted", || counted("sluice_requests_total") == 50);
+    assert_eq!(counted("sluice_downstream_connections_total"), 1);
+    assert_eq!(counted("sluice_upstream_connects_total"), 1);
+    assert_eq!(counted("sluice_upstream_reused_total"), 49);
+    eventually("the one that is kept is shown", || counted("sluice_upstream_connections_active") == 1);
 }
 
 #[test]
@@ -182,9 +181,9 @@ fn connections_end_when_one_side_says_so() {
     let mut client = Client::connect(web);
     client.send("GET /bytes/10 HTTP/1.0\r\n\r\n");
     assert_eq!(client.response().body, pattern(10));
-    assert!(client.is_closed(), "HTTP/1.0 ends with its response");
+    assert!(client.is_closed(), "HTTP/1 ends with its response");
 
-    // HTTP/1.0 knows no chunks: such a body ends with its connection.
+    // HTTP/1 knows no chunks: such a body ends with its connection.
     let mut client = Client::connect(web);
     client.send("GET /chunked/100000 HTTP/1.0\r\nhost: test\r\n\r\n");
     let response = client.response();
@@ -304,9 +303,20 @@ fn what_an_origin_sees() {
         let lines: Vec<String> = origin.next().head.lines().map(str::to_owned).collect();
         lines
     };
-    let lines = seen(web, "GET /api/a%2fb?q=1 HTTP/1.1\r\nHost: shop.test\r\nX-Set: old\r\nX-Gone: 1\r\nX-ADD: 1\r\nCoNnEcTiOn: x-hop\r\nX-Hop: 1\r\n\r\n");
+    let lines = seen(
+        web,
+        "GET /api/a%2fb?q=1 HTTP/1.1\r\nHost: shop.test\r\nX-Set: old\r\nX-Gone: 1\r\nX-ADD: 1\r\nCoNnEcTiOn: x-hop\r\nX-Hop: 1\r\n\r\n",
+    );
     assert_eq!(lines[0], "GET /api/a%2Fb?q=1 HTTP/1.1");
-    for line in ["Host: shop.test", "x-set: one", "X-ADD: 1", "x-add: two", "x-forwarded-for: 127.0.0.1", "x-forwarded-proto: http", "via: 1.1 sluice"] {
+    for line in [
+        "Host: shop.test",
+        "x-set: one",
+        "X-ADD: 1",
+        "x-add: two",
+        "x-forwarded-for: 127.0.0.1",
+        "x-forwarded-proto: http",
+        "via: 1.1 sluice",
+    ] {
         assert!(lines.iter().any(|seen| seen == line), "{line} in {lines:?}");
     }
     for gone in ["x-gone", "x-hop", "connection"] {
@@ -315,15 +325,15 @@ fn what_an_origin_sees() {
     assert!(lines.iter().any(|line| line.starts_with("x-request-id: ") && line.len() == "x-request-id: ".len() + 36), "{lines:?}");
 
     let claims = "GET /headers HTTP/1.1\r\nhost: t\r\nx-forwarded-for: 1.2.3.4\r\nX-Forwarded-Proto: https\r\nforwarded: for=1.2.3.4\r\n\
-        x-request-id: mine\r\nvia: 1.0 fred\r\n\r\n";
+        x-request-id: mine\r\nvia: 1 fred\r\n\r\n";
     let lines = seen(web, claims);
-    for line in ["x-forwarded-for: 127.0.0.1", "x-forwarded-proto: http", "via: 1.0 fred, 1.1 sluice"] {
+    for line in ["x-forwarded-for: 127.0.0.1", "x-forwarded-proto: http", "via: 1 fred, 1.1 sluice"] {
         assert!(lines.iter().any(|seen| seen == line), "{line} in {lines:?}");
     }
     assert!(!lines.iter().any(|line| line.contains("1.2.3.4") || line.contains("mine") || line.contains("https")), "{lines:?}");
 
     let lines = seen(believing, claims);
-    for line in ["x-forwarded-for: 1.2.3.4, 127.0.0.1", "X-Forwarded-Proto: https", "x-request-id: mine", "via: 1.0 fred, 1.1 sluice"] {
+    for line in ["x-forwarded-for: 1.2.3.4, 127.0.0.1", "X-Forwarded-Proto: https", "x-request-id: mine", "via: 1 fred, 1.1 sluice"] {
         assert!(lines.iter().any(|seen| seen == line), "{line} in {lines:?}");
     }
 }
@@ -341,5 +351,5 @@ fn wrk_gets_nothing_but_answers() {
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{said}");
     assert!(!said.contains("Socket errors") && !said.contains("Non-2xx"), "{said}");
-    assert!(sluice.metrics().sum("sluice_responses_total", &["class=\"2xx\""]) > 100.0, "{said}");
+    assert!(sluice.metrics().sum("sluice_responses_total", &["class=\"2xx\""]) > 100, "{said}");
 }
