@@ -175,7 +175,9 @@ impl Client {
             match &answer {
                 Answer::Cut(_, _, ended) | Answer::None(ended) => early = Some(*ended),
                 // The proxy could not know yet that this is the answer to a HEAD.
-                Answer::Whole(head, _) if head.field("x-sluice-reason").is_some() && plan.method == "HEAD" && last => early = Some(Ended::Closed),
+                Answer::Whole(head, _) if head.field("x-sluice-reason").is_some() && plan.method == "HEAD" && last => {
+                    early = Some(Ended::Closed)
+                }
                 Answer::Whole(..) => {}
             }
             self.ledger.note(plan.id, |entry| entry.answer = Some(answer));

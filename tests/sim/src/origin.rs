@@ -164,12 +164,9 @@ impl Origin {
         let cut = match plan.conduct {
             Conduct::DieInHead => head_length - 3,
             Conduct::DieInBody => head_length + (response.len() - head_length) / 2,
-            Conduct::Answer
-            | Conduct::Early
-            | Conduct::EarlyClose
-            | Conduct::DieBefore
-            | Conduct::Stall
-            | Conduct::Garbage => response.len(),
+            Conduct::Answer | Conduct::Early | Conduct::EarlyClose | Conduct::DieBefore | Conduct::Stall | Conduct::Garbage => {
+                response.len()
+            }
         };
         let closes = cut < response.len() || leaves;
         self.write(wire, &response[..cut], random).await?;

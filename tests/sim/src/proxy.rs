@@ -1,12 +1,7 @@
 //! The proxy under test: the shipped workers on simulated rings, started, changed and drained the way the control side does it.
 
 use core::time::Duration;
-use std::{
-    collections::BTreeSet,
-    path::Path,
-    rc::Rc,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, path::Path, rc::Rc, sync::Arc};
 
 use config::{Name, Snapshot};
 use io::{

@@ -30,6 +30,7 @@ pub const PROXY: &str = "10.0.0.1:80";
 pub const ORIGINS: [&str; 3] = ["10.0.1.1:80", "10.0.1.2:80", "10.0.1.3:80"];
 
 /// How a run is set up.
+#[expect(clippy::struct_excessive_bools, reason = "knobs that have nothing to do with each other")]
 pub struct Setting {
     /// Decides everything.
     pub seed: u64,
@@ -151,7 +152,19 @@ impl Scene {
         // The test's own hosts have buffers enough; it is the proxy that must do with few.
         let rings = hosts.map(|host| Ring::sim(Sim::with_buffers(&world, host, 64, 16_384)));
         let ledger = Ledger::default();
-        Ok(Self { world, setting, proxy, hosts, rings, ledger, random, clients: 0, finished: Rc::default(), over_since: Cell::default(), excess: Cell::default() })
+        Ok(Self {
+            world,
+            setting,
+            proxy,
+            hosts,
+            rings,
+            ledger,
+            random,
+            clients: 0,
+            finished: Rc::default(),
+            over_since: Cell::default(),
+            excess: Cell::default(),
+        })
     }
 
     fn play(&mut self) -> Result<(), String> {
@@ -159,7 +172,13 @@ impl Scene {
         self.until_clients_finish()?;
         self.drain()?;
         let upstream_breaks = self.setting.chaos.breaks();
-        let rules = Rules { seed: self.setting.seed, mood: self.setting.mood, upstream_breaks, expected_reasons: self.setting.expected_reasons, times_out: self.setting.times_out };
+        let rules = Rules {
+            seed: self.setting.seed,
+            mood: self.setting.mood,
+            upstream_breaks,
+            expected_reasons: self.setting.expected_reasons,
+            times_out: self.setting.times_out,
+        };
         let mut wrongs = judge(&self.ledger, rules);
         if let Some((most, _)) = self.excess.get().filter(|(_, length)| *length > EXCESS_MAX) {
             wrongs.push(format!("the proxy kept {most} connections to one origin"));

@@ -21,7 +21,9 @@ fn origins_that_close_idle_connections_lose_no_request_that_may_be_repeated() {
 
 #[test]
 fn origins_that_fail_are_answered_for() {
-    each("origins_that_fail_are_answered_for", |seed, traced| run(Setting::new(seed, traced, Mood::Bad, Chaos::from_seed(seed).unbroken())));
+    each("origins_that_fail_are_answered_for", |seed, traced| {
+        run(Setting::new(seed, traced, Mood::Bad, Chaos::from_seed(seed).unbroken()))
+    });
 }
 
 #[test]

@@ -66,7 +66,7 @@ async fn serve_http(house: &Rc<House>, admitted: Admitted, client: &Rc<Connectio
     let end = loop {
         match next_request(house, listener, &conn, timer).await {
             Next::Request => {}
-            end => break end,
+            end @ (Next::Gone | Next::Ending) => break end,
         }
         let scope = Scope { house, listener, client, timer };
         Box::pin(http::proxy(conn.exchange(), &scope)).await;

@@ -110,12 +110,11 @@ impl Worker {
         let ring = self.house.ring();
         let socket = ring.listen(descriptor);
         loop {
-            let accepted = match unless(&door.closing, socket.accept()).await {
-                Some(accepted) => accepted,
-                None => {
-                    socket.stop();
-                    socket.accept().await
-                }
+            let accepted = if let Some(accepted) = unless(&door.closing, socket.accept()).await {
+                accepted
+            } else {
+                socket.stop();
+                socket.accept().await
             };
             match accepted {
                 Ok(stream) => {
