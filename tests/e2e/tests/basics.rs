@@ -344,6 +344,34 @@ fn the_house_answers_where_clients_are_believed() {
     assert_eq!(Client::connect(house.believing).get("/").text(), "amber\n");
 }
 
+/// `front` goes by a UNIX socket to `back`, which listens on it and on two more addresses.
+#[test]
+fn unix_sockets_and_ipv6_carry_requests() {
+    let (front, back, origin) = (free_address(), free_address(), Origin::start("amber"));
+    let port = back.port();
+    let sluice = Setup::new(format!(
+        r#"
+listeners:
+  front: {{ bind: ["{front}"], http: {{ sites: [{{ hosts: ["*"], routes: [{{ to: back }}] }}] }} }}
+  back: {{ bind: ["unix:back.sock", "*:{port}"], http: {{ sites: [{{ hosts: ["*"], routes: [{{ to: app }}] }}] }} }}
+clusters:
+  back: {{ endpoints: ["unix:back.sock"] }}
+  app: {{ endpoints: ["{origin}"] }}
+"#
+    ))
+    .start();
+    let mut client = Client::connect(front);
+    for count in [0, 100, 1 << 20] {
+        assert!(client.get(&format!("/bytes/{count}")).body == pattern(count));
+    }
+    assert!(client.get("/headers").text().contains("via: 1.1 sluice, 1.1 sluice"), "it passed twice");
+    for address in ["127.0.0.1", "::1"] {
+        assert_eq!(Client::connect(SocketAddr::new(address.parse().expect("an address"), port)).get("/").text(), "amber\n");
+    }
+    let socket = sluice.folder().join("back.sock").display().to_string();
+    assert_eq!(run("curl", &["--silent", "--unix-socket", &socket, "http://test/"]).stdout, b"amber\n");
+}
+
 #[test]
 fn wrk_gets_nothing_but_answers() {
     let (web, _origin, sluice) = one();

@@ -100,6 +100,27 @@ fn requests_are_logged_as_json() {
 }
 
 #[test]
+fn a_full_disk_holds_up_no_request() {
+    let (web, origin) = (free_address(), Origin::start("amber"));
+    let text = format!(
+        r#"
+listeners:
+  web: {{ bind: ["{web}"], http: {{ sites: [{{ hosts: ["*"], routes: [{{ to: app }}] }}] }} }}
+clusters:
+  app: {{ endpoints: ["{origin}"] }}
+access_log: /dev/full
+"#
+    );
+    let sluice = Setup::new(text).start();
+    let mut client = Client::connect(web);
+    let failed = || sluice.metrics().sum("sluice_log_write_failures_total", &["reason=\"full\""]);
+    eventually("it is counted", || {
+        assert_eq!(client.get("/").status(), 200);
+        failed() > 1
+    });
+}
+
+#[test]
 fn every_request_is_logged_once() {
     let (web, _origin, sluice) = logging("text");
     thread::scope(|scope| {
