@@ -171,7 +171,7 @@ record! {
 record! {
     /// What happens to some of a site's requests: exactly one of `to` and `reply`.
     struct Route {
-        /// Its name in logs and counters; LISTENER/FIRST_HOST/INDEX when absent.
+        /// Its name in logs and counters; listener, first host and index with slashes between when absent.
         name: Option<Located<Name>> = None,
         /// Which requests are meant; all of them when absent.
         matching["match"]: Match = Match::default(),

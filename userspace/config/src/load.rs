@@ -83,7 +83,7 @@ impl Loading {
     fn take(&mut self, file: &Arc<Path>, text: &Arc<str>) {
         match yaml::parse(text) {
             Ok(tree) => {
-                let directory = file.parent().unwrap_or(Path::new("")).into();
+                let directory = file.parent().unwrap_or_else(|| Path::new("")).into();
                 self.documents.push(Document { file: file.clone(), directory, tree });
             }
             Err(flaws) => self.rejections.extend(flaws.into_iter().map(|flaw| rejection_of(file, text, flaw))),

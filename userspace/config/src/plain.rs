@@ -102,9 +102,9 @@ impl Reading<'_> {
     fn block(&mut self, indent: usize) -> Option<()> {
         self.enter()?;
         if self.is_dash() {
-            self.block_list(indent)?
+            self.block_list(indent)?;
         } else {
-            self.block_map(indent)?
+            self.block_map(indent)?;
         }
         self.depth -= 1;
         Some(())
@@ -361,7 +361,7 @@ impl Reading<'_> {
 
 /// Whether there is any control character but the end of a line.
 fn holds_controls(bytes: &[u8]) -> bool {
-    let is_control = |byte: u8| ((byte < b' ') & (byte != b'\n')) | (byte == 0x7f);
+    let is_control = |byte: u8| (byte < b' ') && (byte != b'\n') || (byte == 0x7f);
     // Without an early end inside a block, sixteen bytes are looked at at once.
     bytes.chunks(4_096).any(|block| block.iter().fold(false, |found, byte| found | is_control(*byte)))
 }

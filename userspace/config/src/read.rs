@@ -212,11 +212,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether a scalar stands where a record with sugar is expected.
-    pub(crate) fn is_sugar(&self, place: Place<'_>, sugar: Option<&str>) -> bool {
-        sugar.is_some() && matches!(place.kind(), Kind::Plain | Kind::Quoted) && !place.is_null()
-    }
-
     /// Makes sure of a map for a record; an absent value is an empty one.
     pub(crate) fn expect_record(&mut self, place: Place<'_>, sugar: Option<&str>) -> Option<()> {
         let or = sugar.map_or(String::new(), |sugar| format!(" (or just its {sugar})"));
@@ -268,6 +263,11 @@ impl<'a> Reader<'a> {
         };
         self.reject_key(self.at(place), message);
     }
+}
+
+/// Whether a scalar stands where a record with sugar is expected.
+pub(crate) fn is_sugar(place: Place<'_>, sugar: Option<&str>) -> bool {
+    sugar.is_some() && matches!(place.kind(), Kind::Plain | Kind::Quoted) && !place.is_null()
 }
 
 /// What to say of a word that is none of a choice's.

@@ -39,7 +39,7 @@ macro_rules! record {
                 const KEYS: &[&str] = &[$(record!(@key $field $($key)?)),*];
                 const LATER: &[&str] = &[$($($later),+)?];
                 $(let mut $field: Option<Option<$type>> = None;)*
-                if reader.is_sugar(place, Self::RECORD.sugar) {
+                if $crate::read::is_sugar(place, Self::RECORD.sugar) {
                     $($sugar = Some($crate::read::Value::read(reader, place));)?
                 } else {
                     reader.expect_record(place, Self::RECORD.sugar)?;
@@ -104,7 +104,7 @@ macro_rules! record {
 
 /// Declares the words of a choice: the enum it means, and for each word its variant.
 macro_rules! choice {
-    ($type:ty { $($variant:ident = $word:literal),+ $(,)? }) => {
+    ($visibility:vis $type:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
         impl $crate::read::Scalar for $type {
             fn parse(text: &str, _: &$crate::read::Context<'_>) -> Result<Self, String> {
                 match text {
@@ -123,8 +123,9 @@ macro_rules! choice {
         }
 
         impl $type {
+            #[allow(clippy::allow_attributes, unreachable_pub, reason = "some of these types are public, some are not")]
             /// The word for it.
-            pub fn as_str(&self) -> &'static str {
+            $visibility fn as_str(&self) -> &'static str {
                 match self { $(Self::$variant => $word),+ }
             }
         }

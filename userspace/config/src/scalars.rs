@@ -13,10 +13,10 @@ use crate::record::choice;
 use crate::shape::{Shape, Shown};
 use crate::snapshot::{LogField, LogFormat, LogTarget, Name, OnChange, Policy, ProxyProtocol};
 
-choice!(Policy { RoundRobin = "round_robin", LeastRequest = "least_request", Random = "random" });
-choice!(ProxyProtocol { V1 = "v1", V2 = "v2" });
-choice!(LogFormat { Text = "text", Json = "json" });
-choice!(LogField {
+choice!(pub Policy { RoundRobin = "round_robin", LeastRequest = "least_request", Random = "random" });
+choice!(pub ProxyProtocol { V1 = "v1", V2 = "v2" });
+choice!(pub LogFormat { Text = "text", Json = "json" });
+choice!(pub LogField {
     Time = "time", Duration = "duration", Client = "client", Listener = "listener", Route = "route", Cluster = "cluster",
     Endpoint = "endpoint", Protocol = "protocol", Method = "method", Host = "host", Path = "path", Status = "status",
     Reason = "reason", Attempts = "attempts", RequestBytes = "request_bytes", ResponseBytes = "response_bytes",
@@ -29,7 +29,7 @@ pub(crate) enum Accept {
     /// The header is taken from trusted sources.
     Accept,
 }
-choice!(Accept { Accept = "accept" });
+choice!(pub(crate) Accept { Accept = "accept" });
 
 /// A length of time above 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +69,7 @@ fn with_unit(text: &str, units: &[(&str, u64)], what: &str) -> Result<u64, Strin
     let Some((_, factor)) = units.iter().find(|(known, _)| *known == unit) else {
         return Err(format!("{text:?} is no {what}: a whole number and one of the units {} is expected", allowed()));
     };
-    let number: u64 = number.parse().map_err(|_| format!("{text:?} is no {what}: a whole number has to come first"))?;
+    let number: u64 = number.parse().ok().ok_or_else(|| format!("{text:?} is no {what}: a whole number has to come first"))?;
     match number.checked_mul(*factor) {
         Some(0) => Err(format!("a {what} of 0 is not allowed; where no limit is allowed, that is written none")),
         Some(amount) if amount <= u64::MAX / 1_000 => Ok(amount),
@@ -111,7 +111,7 @@ impl Scalar for TimeLimit {
     }
 
     fn shown(&self) -> Shown {
-        Shown::Literal(self.0.map_or("none".to_owned(), show_time))
+        Shown::Literal(self.0.map_or_else(|| "none".to_owned(), show_time))
     }
 }
 
@@ -140,7 +140,7 @@ impl Scalar for SizeLimit {
     }
 
     fn shown(&self) -> Shown {
-        Shown::Literal(self.0.map_or("none".to_owned(), |bytes| show_with_unit(bytes, &SIZE_UNITS)))
+        Shown::Literal(self.0.map_or_else(|| "none".to_owned(), |bytes| show_with_unit(bytes, &SIZE_UNITS)))
     }
 }
 
@@ -184,7 +184,7 @@ impl Scalar for CountLimit {
     }
 
     fn shown(&self) -> Shown {
-        self.0.map_or(Shown::Text("none".to_owned()), |count| Shown::Literal(count.to_string()))
+        self.0.map_or_else(|| Shown::Text("none".to_owned()), |count| Shown::Literal(count.to_string()))
     }
 }
 
@@ -377,9 +377,9 @@ impl Scalar for Trusted {
         }
         let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
         let expected = || format!("{text:?} is no block of addresses: 10.0.0.0/8, \"2001:db8::/32\", one address, or unix is expected");
-        let address: IpAddr = address.parse().map_err(|_| expected())?;
+        let address: IpAddr = address.parse().ok().ok_or_else(expected)?;
         let width = if address.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Ok(width), |bits| whole_number(bits, 0..=width).map_err(|_| expected()))?;
+        let bits = bits.map_or(Ok(width), |bits| whole_number(bits, 0..=width).ok().ok_or_else(expected))?;
         let network = u8::try_from(bits).ok().and_then(|bits| Network::new(address, bits)).ok_or_else(expected)?;
         if network.contains(address) && is_base(address, bits) {
             Ok(Self::Network(network))
@@ -587,7 +587,7 @@ impl Scalar for Workers {
     }
 
     fn shown(&self) -> Shown {
-        self.0.map_or(Shown::Text("auto".to_owned()), |count| Shown::Literal(count.to_string()))
+        self.0.map_or_else(|| Shown::Text("auto".to_owned()), |count| Shown::Literal(count.to_string()))
     }
 }
 

@@ -10,9 +10,9 @@ pub(crate) enum Shape {
     /// Written out where it is used.
     Inline(Json),
     /// A list of one type.
-    List(fn() -> Shape),
+    List(fn() -> Self),
     /// A map from keys of one type to values of another.
-    Map(fn() -> Shape, fn() -> Shape),
+    Map(fn() -> Self, fn() -> Self),
     /// A record: defined once by name, referred to everywhere.
     Record(&'static Record),
 }
@@ -47,9 +47,9 @@ pub(crate) enum Shown {
     /// A scalar that is text.
     Text(String),
     /// A list.
-    List(Vec<Shown>),
+    List(Vec<Self>),
     /// A map, in order.
-    Map(Vec<(String, Shown)>),
+    Map(Vec<(String, Self)>),
 }
 
 impl Shown {

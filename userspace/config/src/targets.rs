@@ -47,7 +47,7 @@ impl Value for To {
         });
         match <Name as Scalar>::allowed() {
             Shape::Inline(name) => Shape::Inline(json!({ "anyOf": [name, weights] })),
-            other => other,
+            other @ (Shape::List(_) | Shape::Map(..) | Shape::Record(_)) => other,
         }
     }
 

@@ -324,7 +324,7 @@ impl Builder {
             Some(open) => (open.node, open.key.take()),
             None => (0, None),
         };
-        let (key, key_at) = key.unwrap_or((Slice::default(), at));
+        let (key, key_at) = key.unwrap_or_else(|| (Slice::default(), at));
         // Nothing stands nowhere: parsers differ about the place of an absent value.
         let at = if kind == Kind::Plain && value.length == 0 { key_at } else { at };
         self.tree.nodes.push(Node { kind, key, value, key_at, at, parent, end: node + 1 });

@@ -1,4 +1,5 @@
 //! Documents that are refused, and every word of why: `data/rejections.txt` has them side by side.
+#![expect(clippy::format_push_string, reason = "the text is short")]
 
 use std::path::Path;
 

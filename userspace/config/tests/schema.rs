@@ -16,7 +16,7 @@ fn check(document: &Value, expect: bool) {
     assert_eq!(compiled.is_ok(), expect, "compile: {document:#}\n{:?}", compiled.err());
 }
 
-fn with_route(route: Value) -> Value {
+fn with_route(route: &Value) -> Value {
     json!({
         "version": 1,
         "listeners": { "web": { "bind": ["*:80"], "http": { "sites": [{ "hosts": ["*"], "routes": [route] }] } } },
@@ -24,7 +24,7 @@ fn with_route(route: Value) -> Value {
     })
 }
 
-fn with_cluster(cluster: Value) -> Value {
+fn with_cluster(cluster: &Value) -> Value {
     json!({ "version": 1, "clusters": { "a": cluster } })
 }
 
@@ -50,16 +50,16 @@ fn forms_that_are_right() {
         json!({ "version": 1, "x-free": [1, { "a": null }], "workers": "auto", "access_log": "stdout" }),
         json!({ "version": 1, "workers": 8, "access_log": { "to": "a.log", "format": "text", "fields": ["time"] }, "user": 65534 }),
         json!({ "version": 1, "admin": { "bind": "unix:a.sock", "metrics": "127.0.0.1:1" }, "defaults": { "timeouts": { "idle": "none" } } }),
-        with_route(json!({ "to": "a" })),
-        with_route(json!({ "to": { "a": 1, "b": 0 }, "retry": 3, "timeouts": { "request": "5s" } })),
-        with_route(json!({ "to": "a", "match": { "path": "/a/*", "methods": ["GET", "M-SEARCH"] }, "name": "a" })),
-        with_route(json!({ "reply": 404 })),
-        with_route(json!({ "reply": { "status": 503, "body": "no" } })),
-        with_route(json!({ "to": "a", "request": { "headers": { "set": { "x-a": 1 }, "add": { "x-b": "c" }, "remove": ["x-c"] } } })),
+        with_route(&json!({ "to": "a" })),
+        with_route(&json!({ "to": { "a": 1, "b": 0 }, "retry": 3, "timeouts": { "request": "5s" } })),
+        with_route(&json!({ "to": "a", "match": { "path": "/a/*", "methods": ["GET", "M-SEARCH"] }, "name": "a" })),
+        with_route(&json!({ "reply": 404 })),
+        with_route(&json!({ "reply": { "status": 503, "body": "no" } })),
+        with_route(&json!({ "to": "a", "request": { "headers": { "set": { "x-a": 1 }, "add": { "x-b": "c" }, "remove": ["x-c"] } } })),
         with_cluster(
-            json!({ "endpoints": ["10.0.0.1:80", "[::1]:80", "unix:a", { "address": "10.0.0.2:80", "weight": 3, "labels": { "a": true } }] }),
+            &json!({ "endpoints": ["10.0.0.1:80", "[::1]:80", "unix:a", { "address": "10.0.0.2:80", "weight": 3, "labels": { "a": true } }] }),
         ),
-        with_cluster(json!({ "endpoints": ["10.0.0.1:80"], "limits": { "connections": "none", "pending": 5 }, "proxy_protocol": "v1" })),
+        with_cluster(&json!({ "endpoints": ["10.0.0.1:80"], "limits": { "connections": "none", "pending": 5 }, "proxy_protocol": "v1" })),
         with_listener("on_change", json!("drain(5s)")),
         with_listener("limits", json!({ "header_bytes": "16KiB", "headers": 5, "body_bytes": "none" })),
         with_listener("proxy_protocol", json!("accept")),
@@ -80,21 +80,21 @@ fn forms_that_are_wrong() {
         json!({ "version": 1, "defaults": { "timeouts": { "idle": "5 s" } } }),
         json!({ "version": 1, "access_log": { "to": "a", "fields": ["nothing"] } }),
         json!({ "version": 1, "admin": { "bind": "127.0.0.1:80" } }),
-        with_route(json!({ "to": ["a"] })),
-        with_route(json!({ "to": {} })),
-        with_route(json!({ "to": { "a": -1 } })),
-        with_route(json!({ "to": "a", "match": { "path": "api" } })),
-        with_route(json!({ "to": "a", "match": { "path": "/*/api" } })),
-        with_route(json!({ "to": "a", "match": { "methods": ["get"] } })),
-        with_route(json!({ "to": "a", "retry": { "when": [] } })),
-        with_route(json!({ "reply": 99 })),
-        with_route(json!({ "to": "a", "request": { "headers": { "replace": {} } } })),
-        with_cluster(json!({})),
-        with_cluster(json!({ "endpoints": "10.0.0.1:80" })),
-        with_cluster(json!({ "endpoints": ["origin:80"] })),
-        with_cluster(json!({ "endpoints": [{ "weight": 1 }] })),
-        with_cluster(json!({ "endpoints": [{ "address": "10.0.0.1:80", "weight": 0 }] })),
-        with_cluster(json!({ "endpoints": ["10.0.0.1:80"], "balance": "best" })),
+        with_route(&json!({ "to": ["a"] })),
+        with_route(&json!({ "to": {} })),
+        with_route(&json!({ "to": { "a": -1 } })),
+        with_route(&json!({ "to": "a", "match": { "path": "api" } })),
+        with_route(&json!({ "to": "a", "match": { "path": "/*/api" } })),
+        with_route(&json!({ "to": "a", "match": { "methods": ["get"] } })),
+        with_route(&json!({ "to": "a", "retry": { "when": [] } })),
+        with_route(&json!({ "reply": 99 })),
+        with_route(&json!({ "to": "a", "request": { "headers": { "replace": {} } } })),
+        with_cluster(&json!({})),
+        with_cluster(&json!({ "endpoints": "10.0.0.1:80" })),
+        with_cluster(&json!({ "endpoints": ["origin:80"] })),
+        with_cluster(&json!({ "endpoints": [{ "weight": 1 }] })),
+        with_cluster(&json!({ "endpoints": [{ "address": "10.0.0.1:80", "weight": 0 }] })),
+        with_cluster(&json!({ "endpoints": ["10.0.0.1:80"], "balance": "best" })),
         with_listener("on_change", json!("close")),
         with_listener("limits", json!({ "connections": 0 })),
         with_listener("trusted", json!(["all"])),
@@ -111,11 +111,9 @@ fn effective_forms_of_the_examples_are_valid() {
         let path = format!("{}/tests/data/{name}", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(&path).expect("a file");
         assert!(is_valid(&to_json(&text)), "{name}");
-        if let Ok(loaded) = load_text(path.as_ref(), text.as_str()) {
-            if let Ok(shown) = config::effective(&loaded) {
-                assert!(is_valid(&to_json(&shown)), "{shown}");
-            }
-        }
+        // The included file is no configuration by itself.
+        let shown = load_text(path.as_ref(), text.as_str()).and_then(|loaded| config::effective(&loaded));
+        assert!(shown.is_err() || is_valid(&to_json(&shown.unwrap_or_default())), "{name}");
     }
 }
 
@@ -143,7 +141,9 @@ fn to_json(text: &str) -> Value {
                 Open::List(items) => Value::Array(items),
                 Open::Map(entries, _) => Value::Object(entries),
             },
-            _ => continue,
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd | Event::Alias(_) => {
+                continue;
+            }
         };
         match open.last_mut().expect("one is open") {
             Open::List(items) => items.push(value),

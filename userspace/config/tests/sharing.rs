@@ -1,4 +1,5 @@
 //! What an update shares with the snapshot before it, and that sharing changes nothing else.
+#![expect(clippy::format_push_string, clippy::format_collect, reason = "documents put together here are short")]
 
 use std::path::Path;
 use std::sync::Arc;
