@@ -2,8 +2,8 @@
 //!
 //! [`run`](crate::run) is the story of the load balancer's process. The other commands look at a configuration, at this machine or at a
 //! running process; `origin` is a small server to balance onto, for trying and testing. Nothing of a request's way is in this crate.
-#![forbid(unsafe_code)]
 
+mod allocator;
 mod boot;
 mod commands;
 mod doctor;
@@ -14,10 +14,6 @@ mod top;
 use clap::{Parser, Subcommand};
 use core::fmt::Display;
 use std::{io::Write, process::ExitCode};
-
-/// Every thread's memory comes from its own heap, whichever thread gives it back.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// A load balancer.
 #[derive(Parser)]

@@ -14,6 +14,7 @@ use io::uring::Forced;
 use worker::{Fleet, FleetOptions};
 
 use crate::{
+    allocator,
     boot::{Instance, Rights, core_dumps, descriptors, reaper},
     commands,
 };
@@ -83,7 +84,8 @@ fn start(candidate: Candidate, doors: Doors, workers: usize, forced: Forced) -> 
     let (hub, reader) = stats::stats();
     let (lines, line_readers) = (0..workers).map(|_| stats::lines()).unzip();
     let snapshot = Arc::clone(candidate.snapshot());
-    let fleet = Fleet::start(&snapshot, FleetOptions { hub: hub.clone(), lines, forced }).context("the workers cannot start")?;
+    let fleet = Fleet::start(&snapshot, FleetOptions { hub: hub.clone(), lines, forced, give_back: allocator::give_back })
+        .context("the workers cannot start")?;
     let heartbeats = fleet.pulses().iter().map(|pulse| Arc::clone(&pulse.beats)).collect();
     let engine = Box::new(Workers { fleet, snapshot });
     Ok(Handles { candidate, doors, hub, reader, lines: line_readers, heartbeats, engine })

@@ -18,6 +18,8 @@ const BEAT_EVERY: Duration = Duration::from_millis(100);
 /// How often, and how many times, an address in use is looked at again when the process starts.
 const IN_USE_LOOK_EVERY: Duration = Duration::from_millis(25);
 const IN_USE_LOOKS_MAX: u32 = 40;
+/// So many connections are worth giving their memory back for.
+const CROWD: usize = 1024;
 /// How long a worker may take to answer a letter; it answers within a turn.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -29,6 +31,8 @@ pub struct FleetOptions {
     pub lines: Vec<Lines>,
     /// Engine features to do without.
     pub forced: Forced,
+    /// Gives memory that the calling thread has freed back to the kernel; called by a worker when most of its connections have gone.
+    pub give_back: fn(),
 }
 
 /// Why the workers could not start, or could not take a change.
@@ -92,6 +96,7 @@ impl Fleet {
                 count,
                 core: cores.get(index % cores.len().max(1)).copied(),
                 forced: options.forced,
+                give_back: options.give_back,
                 snapshot: Arc::clone(snapshot),
                 hub: options.hub.clone(),
                 shared: Arc::clone(&shared),
@@ -185,6 +190,7 @@ struct Start {
     count: usize,
     core: Option<core_affinity::CoreId>,
     forced: Forced,
+    give_back: fn(),
     snapshot: Arc<Snapshot>,
     hub: Hub,
     shared: Arc<Shared>,
@@ -239,13 +245,19 @@ impl Start {
                 }
             }
         });
-        let (inner, pulse, index) = (Rc::clone(&worker), self.pulse, self.index);
+        let (inner, pulse, index, give_back) = (Rc::clone(&worker), self.pulse, self.index, self.give_back);
         ring.spawn(async move {
             let house = inner.house();
             let mut counters = RingCounters::new(house, number(index));
+            let mut peak = 0;
             loop {
                 counters.publish(house);
                 pulse.beat(inner.serving());
+                peak = inner.serving().max(peak);
+                if peak >= CROWD && inner.serving() < peak / 4 {
+                    peak = inner.serving();
+                    give_back();
+                }
                 house.ring().sleep(BEAT_EVERY).await;
             }
         });
