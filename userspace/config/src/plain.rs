@@ -2,7 +2,7 @@
 //!
 //! A reload of ten thousand clusters has to be in force in 50 ms, and a general YAML parser alone takes three times
 //! that. So this reads what configurations are mostly made of, and gives up (`None`) at the first thing it is not
-//! certain of: anchors, tags, escapes, texts over several lines, odd indentation, everything wrong. The general parser
+//! certain of: anchors, tags, rare escapes, texts over several lines, odd indentation, everything wrong. The general parser
 //! then reads the whole document and has the last word. It must never read something else than that parser would:
 //! a property test holds the two against one another.
 
@@ -244,10 +244,40 @@ impl Reading<'_> {
     }
 
     fn quoted(&mut self, quote: u8) -> Option<()> {
-        let (text, end) = self.scan_quoted(quote)?;
+        let (text, end) = match self.scan_quoted(quote) {
+            Some(found) => found,
+            None if quote == b'"' => self.unescape()?,
+            None => return None,
+        };
         self.builder.scalar(text, true, self.at);
         self.at = end;
         Some(())
+    }
+
+    /// A text in double quotes with the common escapes, on one line, and the place after it.
+    fn unescape(&mut self) -> Option<(Slice, usize)> {
+        let mut text = Vec::new();
+        let mut at = self.at + 1;
+        loop {
+            match *self.bytes.get(at)? {
+                b'"' => break,
+                b'\n' => return None,
+                b'\\' => {
+                    at += 1;
+                    text.push(match *self.bytes.get(at)? {
+                        b'n' => b'\n',
+                        b't' => b'\t',
+                        b'r' => b'\r',
+                        same @ (b'"' | b'\\') => same,
+                        _ => return None,
+                    });
+                }
+                byte => text.push(byte),
+            }
+            at += 1;
+        }
+        let text = String::from_utf8(text).ok()?;
+        Some((self.builder.keep(&text), at + 1))
     }
 
     /// A text in quotes without any escape, on one line: what is inside, and the place after it.

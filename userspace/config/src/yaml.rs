@@ -173,6 +173,9 @@ mod tests {
             ", ",
             ",",
             "\"x y\"",
+            "\"a\\n\\\"b\\\\\"",
+            "\\n",
+            "\\x41",
             "'z'",
             "''",
             "\"",
@@ -211,8 +214,9 @@ mod tests {
 
     /// Documents that are mostly right.
     fn tree() -> impl Strategy<Value = String> {
-        let scalar = select(vec!["a", "10.0.0.1:80", "\"x: y\"", "'it'", "/api/*", "a b", "true", "a#b", "a:b", "é", "\"é\"", "''"])
-            .prop_map(str::to_owned);
+        let scalar =
+            select(vec!["a", "10.0.0.1:80", "\"x: y\"", "'it'", "/api/*", "a b", "true", "a#b", "a:b", "é", "\"é\"", "\"é\\t\\n\"", "''"])
+                .prop_map(str::to_owned);
         let flow = scalar.clone().prop_recursive(3, 12, 3, |inner| {
             prop_oneof![
                 proptest::collection::vec(inner.clone(), 0..3).prop_map(|items| format!("[{}]", items.join(", "))),
@@ -275,7 +279,7 @@ mod tests {
             "",
             "a: &x 1\nb: *x\n",
             "a: |\n  text\n",
-            "a: \"\\n\"\n",
+            "a: \"\\x41\"\n",
             "a: b\n  c\n",
             "a: !t b\n",
             "a:\n\tb: c\n",
