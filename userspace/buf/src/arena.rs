@@ -9,6 +9,9 @@ use core::cell::{Cell, RefCell, UnsafeCell};
 
 use crate::Chunk;
 
+/// The step at which memory is touched.
+const PAGE_BYTES: usize = 4096;
+
 /// A fixed set of equal receive buffers, and who holds them.
 pub struct Arena {
     memory: Box<[UnsafeCell<u8>]>,
@@ -35,6 +38,8 @@ impl Arena {
         let bytes = usize::from(buffers).checked_mul(buffer_bytes as usize).expect("an arena fits the address space");
         let mut memory = Vec::with_capacity(bytes);
         memory.resize_with(bytes, || UnsafeCell::new(0));
+        // Touched now, by the thread that will use it, and not page by page under traffic. (Zeroes alone would be the kernel's untouched ones.)
+        memory.iter_mut().step_by(PAGE_BYTES).for_each(|cell| *core::hint::black_box(cell.get_mut()) = 1);
         Rc::new(Self {
             memory: memory.into_boxed_slice(),
             buffer_bytes,

@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use config::Kind;
 
-use crate::{House, Listener, http, inspect, listener::Admitted, tcp};
+use crate::{House, Listener, http, inspect, tcp};
 
 /// Bytes thrown away of a client that still sends when its connection is closed.
 const LINGER_BYTES_MAX: usize = 1 << 20;
@@ -29,63 +29,68 @@ pub(crate) struct Scope<'a> {
 }
 
 /// Serves an accepted connection to its end.
-pub async fn serve(house: Rc<House>, listener: Rc<Listener>, stream: Stream) {
-    let Some(admitted) = listener.admit() else {
-        house.count_fault(Cause::ConnectionLimit);
-        stream.reset();
-        return;
-    };
-    drop(listener);
-    let timer = house.ring().timer();
-    let client = match inspect::quick(&house, &admitted.listener, &stream) {
-        Some(client) => client,
-        None => match Box::pin(inspect::slow(&house, &admitted.listener, &stream, &timer)).await {
-            Ok(client) => client,
-            Err(cause) => {
-                house.count_fault(cause);
-                return;
-            }
-        },
-    };
-    let config = admitted.listener.config();
-    if matches!(config.kind, Kind::Tcp(_)) {
+#[expect(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice, and this future is what an idle connection is made of")]
+pub fn serve(house: Rc<House>, listener: Rc<Listener>, stream: Stream) -> impl Future<Output = ()> {
+    async move {
+        let Some(admitted) = listener.admit() else {
+            house.count_fault(Cause::ConnectionLimit);
+            stream.reset();
+            return;
+        };
+        drop(listener);
+        let timer = house.ring().timer();
+        let client = match inspect::quick(&house, &admitted.listener, &stream) {
+            Some(client) => client,
+            None => match Box::pin(inspect::slow(&house, &admitted.listener, &stream, &timer)).await {
+                Ok(client) => client,
+                Err(cause) => {
+                    house.count_fault(cause);
+                    return;
+                }
+            },
+        };
+        let config = admitted.listener.config();
+        if matches!(config.kind, Kind::Tcp(_)) {
+            drop(config);
+            let scope = Scope { house: &house, listener: &admitted.listener, client: &client, timer: &timer };
+            Box::pin(tcp::proxy(&scope, stream)).await;
+            return;
+        }
+        let conn = Conn::server(stream, h1::Settings { limits: config.limits.head, scheme: Scheme::Http });
         drop(config);
-        let scope = Scope { house: &house, listener: &admitted.listener, client: &client, timer: &timer };
-        Box::pin(tcp::proxy(&scope, stream)).await;
-        return;
+        serve_http(Scope { house: &house, listener: &admitted.listener, client: &client, timer: &timer }, &conn).await;
     }
-    let conn = Conn::server(stream, h1::Settings { limits: config.limits.head, scheme: Scheme::Http });
-    drop(config);
-    serve_http(&house, admitted, &client, conn, &timer).await;
 }
 
 /// Requests, one after the other.
-async fn serve_http(house: &Rc<House>, admitted: Admitted, client: &Rc<ConnectionRecord>, conn: Rc<Conn>, timer: &Timer) {
-    let listener = &admitted.listener;
-    let mut in_a_row = 0;
-    let end = loop {
-        match next_request(house, listener, &conn, timer).await {
-            Next::Request => {}
-            end @ (Next::Gone | Next::Ending) => break end,
+#[expect(clippy::manual_async_fn, reason = "as serve")]
+fn serve_http<'a>(scope: Scope<'a>, conn: &'a Rc<Conn>) -> impl Future<Output = ()> + 'a {
+    async move {
+        let mut in_a_row = 0;
+        let end = loop {
+            match next_request(&scope, conn).await {
+                Next::Request => {}
+                end @ (Next::Gone | Next::Ending) => break end,
+            }
+            Box::pin(http::proxy(conn.exchange(), &scope)).await;
+            if !conn.can_accept() {
+                break Next::Ending;
+            }
+            in_a_row += 1;
+            if in_a_row == REQUESTS_A_TURN_MAX {
+                in_a_row = 0;
+                scope.house.ring().yield_now().await;
+            }
+        };
+        if conn.exchanges() > 0 && (end == Next::Ending || conn.stream().unsent() > 0) {
+            Box::pin(close(&scope, conn)).await;
         }
-        let scope = Scope { house, listener, client, timer };
-        Box::pin(http::proxy(conn.exchange(), &scope)).await;
-        if !conn.can_accept() {
-            break Next::Ending;
-        }
-        in_a_row += 1;
-        if in_a_row == REQUESTS_A_TURN_MAX {
-            in_a_row = 0;
-            house.ring().yield_now().await;
-        }
-    };
-    if conn.exchanges() > 0 && (end == Next::Ending || conn.stream().unsent() > 0) {
-        Box::pin(close(house, listener, &conn, timer)).await;
     }
 }
 
 /// Closes a connection whose last response is not yet sent, or which the client may still be sending on.
-async fn close(house: &House, listener: &Listener, conn: &Conn, timer: &Timer) {
+async fn close(scope: &Scope<'_>, conn: &Conn) {
+    let (house, listener, timer) = (scope.house, &**scope.listener, scope.timer);
     // As long as a client may be idle it may take for reading: closing now would cut its response.
     let now = house.ring().now();
     let until = now.after(listener.config().timeouts.idle);
@@ -109,10 +114,12 @@ enum Next {
 }
 
 /// Waits for a request's first byte, or a reason to wait no longer.
-async fn next_request(house: &House, listener: &Rc<Listener>, conn: &Conn, timer: &Timer) -> Next {
+fn next_request<'a>(scope: &'a Scope<'_>, conn: &'a Conn) -> impl Future<Output = Next> + 'a {
+    let Scope { house, listener, timer, .. } = scope;
     let idle_until = house.ring().now().after(listener.config().timeouts.idle);
     timer.set(idle_until.min(house.ending(listener).unwrap_or(Instant::NEVER)));
-    poll_fn(|_| {
+    poll_fn(move |_| {
+        let Scope { house, listener, timer, .. } = scope;
         if let Poll::Ready(readable) = conn.poll_readable() {
             return Poll::Ready(if readable { Next::Request } else { Next::Gone });
         }
@@ -127,5 +134,4 @@ async fn next_request(house: &House, listener: &Rc<Listener>, conn: &Conn, timer
         }
         Poll::Pending
     })
-    .await
 }

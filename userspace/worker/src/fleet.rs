@@ -166,7 +166,7 @@ impl Fleet {
 
 /// The process before this one may be gone a moment sooner than its sockets: the kernel ends its rings, which hold them, by and by.
 #[expect(clippy::disallowed_methods, reason = "nothing is served yet")]
-fn open_at_start(sockets: &Sockets, snapshot: &Snapshot, count: usize) -> Result<crate::Opened, ListenError> {
+fn open_at_start(sockets: &Sockets, snapshot: &Snapshot, count: usize) -> Result<Opened, ListenError> {
     for _ in 0..IN_USE_LOOKS_MAX {
         match sockets.open(snapshot, count) {
             Err(error) if error.error.kind() == std::io::ErrorKind::AddrInUse => thread::sleep(IN_USE_LOOK_EVERY),

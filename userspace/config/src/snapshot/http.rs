@@ -23,7 +23,7 @@ pub struct Route {
     pub name: Name,
     /// What is done.
     pub action: Action,
-    /// From the end of the request's head to the response's head; `None` waits for ever.
+    /// From the request's end to the response's head; `None` waits for ever.
     pub timeout: Option<Duration>,
     /// How often it is tried.
     pub retry: Retry,
