@@ -10,7 +10,7 @@ use std::{rc::Rc, sync::Arc};
 
 use config::{ClusterSlot, Policy};
 
-use crate::House;
+use crate::{House, route::CLASSES};
 
 /// A cluster as this worker sees it.
 pub struct Cluster {
@@ -20,6 +20,7 @@ pub struct Cluster {
     endpoints: Vec<Rc<Endpoint>>,
     pub(crate) connects: Counter,
     pub(crate) connect_failures: Counter,
+    pub(crate) connect_duration: Histogram,
     pub(crate) reused: Counter,
     pub(crate) overflows: Counter,
     pub(crate) retries: Counter,
@@ -35,6 +36,8 @@ pub struct Endpoint {
     pub(crate) pool: Rc<Pool>,
     pub(crate) requests: Counter,
     pub(crate) duration: Histogram,
+    /// By class of status: none, 1xx to 5xx.
+    responses: [Counter; 6],
     /// Requests that wait for a connection.
     pub(crate) waiting: core::cell::Cell<u32>,
 }
@@ -71,6 +74,7 @@ impl Cluster {
             endpoints,
             connects: page.counter(&metrics::UPSTREAM_CONNECTS, &name),
             connect_failures: page.counter(&metrics::UPSTREAM_CONNECT_FAILURES, &name),
+            connect_duration: page.histogram(&metrics::UPSTREAM_CONNECT_DURATION, &name),
             reused: page.counter(&metrics::UPSTREAM_REUSED, &name),
             overflows: page.counter(&metrics::UPSTREAM_OVERFLOW, &name),
             retries: page.counter(&metrics::RETRIES, &name),
@@ -140,10 +144,19 @@ impl Endpoint {
             pool: Pool::new(house.shared().lending(cluster, &config.address), house.alone()),
             requests: page.counter(&metrics::UPSTREAM_REQUESTS, &labels),
             duration: page.histogram(&metrics::UPSTREAM_DURATION, &labels),
+            responses: CLASSES.map(|class| {
+                let labels = [("cluster", &**cluster), ("endpoint", &*config.name), ("class", class)];
+                page.counter(&metrics::UPSTREAM_RESPONSES, &labels)
+            }),
             waiting: core::cell::Cell::new(0),
             name: Rc::from(&*config.name),
             config,
         }
+    }
+
+    /// Counts an answer of the endpoint, or with status 0 an attempt that brought none.
+    pub(crate) fn count_response(&self, status: u16) {
+        self.responses[usize::from(status / 100).min(5)].increment();
     }
 
     /// Its address as text.

@@ -91,13 +91,11 @@ pub(crate) async fn run(
         response: Response::Awaited,
     };
     pump.arm();
-    loop {
-        poll_fn(|_| pump.poll()).await?;
-        if pump.response == Response::Done {
-            break;
-        }
-        pump.lane().await?;
+    let carried = pump.carry().await;
+    if carried.is_err_and(|fault| fault.blame == model::Blame::Origin) && pump.response == Response::Awaited {
+        pump.upstream.endpoint.count_response(0);
     }
+    carried?;
     let reusable = pump.request == Request::Done;
     if reusable {
         up.finish(scope.house.ring().now());
@@ -140,6 +138,17 @@ struct Pump<'a> {
 }
 
 impl Pump<'_> {
+    /// Until the response is complete.
+    async fn carry(&mut self) -> Result<(), Fault> {
+        loop {
+            poll_fn(|_| self.poll()).await?;
+            if self.response == Response::Done {
+                return Ok(());
+            }
+            self.lane().await?;
+        }
+    }
+
     /// Ready when the response is complete, or when its rest may take the lane.
     fn poll(&mut self) -> Poll<Result<(), Fault>> {
         loop {
@@ -225,6 +234,7 @@ impl Pump<'_> {
         self.response = Response::Flowing;
         self.record.phases.responded = now;
         self.record.status = head.status();
+        self.upstream.endpoint.count_response(head.status());
         self.upstream.endpoint.duration.record(now.since(self.upstream.began));
         edits::apply(&self.route.response_edits, &mut head.fields);
         if self.ending().is_some() {

@@ -30,7 +30,8 @@ pub(crate) struct RouteCounters {
     pub(crate) classes: [Counter; 6],
 }
 
-const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+/// The classes of status, as labels.
+pub(crate) const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
 impl Routes {
     /// The live side of `config`.

@@ -128,13 +128,15 @@ pub(crate) async fn connect(scope: &Scope<'_>, cluster: &Cluster, endpoint: &End
     let ring = scope.house.ring();
     let opening = Opening::new(endpoint);
     cluster.connects.increment();
-    let until = ring.now().after(cluster.config().timeouts.connect);
+    let began = ring.now();
+    let until = began.after(cluster.config().timeouts.connect);
     let failure = match scope.timer.within(until, ring.connect(&endpoint.config.address)).await {
         Some(Ok(stream)) => {
             if let Some(version) = cluster.config().proxy_protocol {
                 let ours = stream.addresses().ok().map(|(peer, _)| peer);
                 stream.write(|output| proxy_protocol::write(version, &scope.client.client, ours.as_ref(), output.tail()));
             }
+            cluster.connect_duration.record(ring.now().since(began));
             opening.keep();
             return Ok(stream);
         }
@@ -142,6 +144,7 @@ pub(crate) async fn connect(scope: &Scope<'_>, cluster: &Cluster, endpoint: &End
         None => Cause::ConnectTimeout,
     };
     cluster.connect_failures.increment();
+    endpoint.count_response(0);
     Err(Fault::origin(failure).safe())
 }
 

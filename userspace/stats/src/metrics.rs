@@ -34,7 +34,6 @@ labels! {
     ENDPOINT = "endpoint" 50_000,
     CLASS = "class" 8,
     REASON = "reason" 64,
-    SIDE = "side" 2,
     WORKER = "worker" 1_024,
     VERSION = "version" 8,
 }
@@ -67,15 +66,11 @@ metrics! {
     RETRIES Counter "retries_total" [CLUSTER] "Attempts after the first.",
 
     FAULTS Counter "faults_total" [REASON] "Exchanges and connections that ended other than well.",
-    BYTES_RECEIVED Counter "bytes_received_total" [SIDE] "Bytes read from sockets; side is down for clients, up for endpoints.",
-    BYTES_SENT Counter "bytes_sent_total" [SIDE] "Bytes written to sockets; side is down for clients, up for endpoints.",
 
     WORKER_TURNS Counter "worker_turns_total" [WORKER] "Turns of the worker's loop.",
     WORKER_COMPLETIONS Counter "worker_completions_total" [WORKER] "Completions taken from the ring.",
-    WORKER_SYSCALLS Counter "worker_syscalls_total" [WORKER] "Times the kernel was entered for the ring.",
     WORKER_TASKS Gauge "worker_tasks" [WORKER] "Tasks alive now.",
     WORKER_PANICS Counter "worker_panics_total" [WORKER] "Tasks that ended by a panic, each with its connection.",
-    WORKER_TIMERS Gauge "worker_timers" [WORKER] "Timers set now.",
     WORKER_RECV_PARKED Counter "worker_recv_parked_total" [WORKER] "Receives that had to wait because no buffer was free.",
     WORKER_ACCEPT_PAUSED Counter "worker_accept_paused_total" [WORKER] "Times accepting stopped because no file descriptor was free.",
     WORKER_SEND_SHORT Counter "worker_send_short_total" [WORKER] "Sends the kernel took only in part.",

@@ -8,7 +8,7 @@ use io::{
     uring::{Features, Forced, Refusal, Uring, UringOptions},
 };
 use proxy::{HouseOptions, Shared};
-use stats::{Hub, Lines};
+use stats::{Hub, Lines, metrics};
 use std::{rc::Rc, sync::Arc, thread};
 
 use crate::{Change, Opened, Pulse, Sockets, Worker, pulse::RingCounters};
@@ -237,9 +237,12 @@ impl Start {
             }
         };
         let (inner, answer) = (Rc::clone(&worker), self.answer.clone());
+        let mail = worker.house().page().counter(&metrics::WORKER_MAIL, &[("worker", &self.index.to_string())]);
         ring.spawn(async move {
             loop {
-                match letters.next().await {
+                let letter = letters.next().await;
+                mail.increment();
+                match letter {
                     Letter::Change(change) => drop(answer.send(Answer::Taken(inner.take(change)))),
                     Letter::Drain(timeout) => inner.drain(inner.house().ring().now() + timeout),
                 }
