@@ -12,7 +12,7 @@ pub(crate) fn run() -> Result<()> {
     tidy::run()?;
     let clippy = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
     shell::run(&mut shell::cargo(&clippy))?;
-    let mut documentation = shell::cargo(&["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"]);
+    let mut documentation = shell::cargo(&["doc", "--workspace", "--no-deps", "--quiet"]);
     shell::run(documentation.env("RUSTDOCFLAGS", "-D warnings"))?;
     dependencies()
 }

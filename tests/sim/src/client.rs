@@ -176,7 +176,7 @@ impl Client {
                 Answer::Cut(_, _, ended) | Answer::None(ended) => early = Some(*ended),
                 // The proxy could not know yet that this is the answer to a HEAD.
                 Answer::Whole(head, _) if head.field("x-sluice-reason").is_some() && plan.method == "HEAD" && last => {
-                    early = Some(Ended::Closed)
+                    early = Some(Ended::Closed);
                 }
                 Answer::Whole(..) => {}
             }

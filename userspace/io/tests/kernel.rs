@@ -1,4 +1,11 @@
 //! The ring on the real kernel: the same scenarios with every feature and with each fallback forced.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::cast_possible_truncation,
+    clippy::disallowed_methods,
+    reason = "a test panics where it fails, says what it runs with, and its clients live in real time"
+)]
 use io::{
     Descriptor, ListenOptions, Ring, listen,
     uring::{Forced, Uring, UringOptions},

@@ -1,5 +1,5 @@
 //! The words every room speaks: what a message is made of ([`Part`], [`Head`], [`Fields`]), whose fault something was ([`Fault`],
-//! [`Cause`]), what one connection and one exchange leave behind ([`Record`]), how much of anything is allowed ([`Limits`]).
+//! [`Cause`]), what one connection and one exchange leave behind ([`Record`]), how much of anything is allowed ([`HeadLimits`]).
 //!
 //! Plain data, no IO, no clock: time is an argument ([`Instant`]).
 #![cfg_attr(not(test), no_std)]

@@ -1,6 +1,6 @@
 //! Sluice, the program: its commands, and how a process of it begins and ends.
 //!
-//! [`run`](crate::run) is the story of the load balancer's process. The other commands look at a configuration, at this machine or at a
+//! [`run`] is the story of the load balancer's process. The other commands look at a configuration, at this machine or at a
 //! running process; `origin` is a small server to balance onto, for trying and testing. Nothing of a request's way is in this crate.
 
 mod allocator;

@@ -542,7 +542,9 @@ fn a_stalled_peer_holds_no_receive_buffers() {
     let mut turns = 0;
     // The client never reads, so in the end nobody can move.
     while world.advance().is_ok() {
-        rings.iter().for_each(|ring| ring.turn(Instant::NEVER));
+        for ring in &rings {
+            ring.turn(Instant::NEVER);
+        }
         turns += 1;
         assert!(turns < 100_000);
     }

@@ -6,7 +6,7 @@ use buf::Chunk;
 use exchange::Exchange;
 use model::{Body, Cause, Fault, Field, Head, Name, Part, RequestLine};
 
-/// A block of [`bytes`] to cut from: whole periods, so that blocks follow one another without a seam.
+/// A block of bytes to cut from: whole periods, so that blocks follow one another without a seam.
 const BLOCK_BYTES: usize = PERIOD * 697;
 /// Printable characters: no power of two divides their number evenly, so that a lost or repeated buffer shows.
 const PERIOD: usize = 94;
