@@ -13,4 +13,3 @@ mod weights;
 
 pub use balancer::{Balancer, Policy};
 pub use load::{Load, Pick};
-pub use weights::weighted;
