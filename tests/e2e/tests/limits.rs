@@ -118,7 +118,7 @@ fn slow_readers() {
 #[test]
 fn many_idle_connections() {
     allow_descriptors();
-    let (web, _origin, setup) = configured("defaults: { timeouts: { idle: 60s } }");
+    let (web, _origin, setup) = configured("defaults: { timeouts: { request_head: 60s, idle: 60s } }");
     let sluice: Sluice = setup.with(&["--workers", "1"]).start();
     let mut first = Client::connect(web);
     first.get("/");
