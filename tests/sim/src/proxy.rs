@@ -90,9 +90,9 @@ impl Proxy {
         self.workers.iter().for_each(|worker| worker.drain(worker.house().ring().now() + timeout));
     }
 
-    /// Connections being served.
-    pub fn serving(&self) -> usize {
-        self.workers.iter().map(|worker| worker.serving()).sum()
+    /// Whether all workers have drained.
+    pub fn is_drained(&self) -> bool {
+        self.workers.iter().all(|worker| worker.is_drained())
     }
 }
 

@@ -272,7 +272,7 @@ impl Scene {
     fn drain(&mut self) -> Result<(), String> {
         let rings = self.all_rings();
         self.proxy.drain(DRAIN);
-        self.turn(&rings, || self.proxy.serving() == 0)?;
+        self.turn(&rings, || self.proxy.is_drained())?;
         for ring in &self.proxy.rings {
             if ring.panics() > 0 {
                 return Err(format!("{} tasks of the proxy panicked", ring.panics()));

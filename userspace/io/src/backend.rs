@@ -60,6 +60,16 @@ impl Backend {
         either!(self.is_quiet(fd))
     }
 
+    /// Lets no new handshake begin at a listening socket; those under way go on.
+    pub(crate) fn refuse_handshakes(&mut self, listener: Fd) {
+        either!(self.refuse_handshakes(listener));
+    }
+
+    /// Takes a connection that waits at a listening socket with no Accept outstanding; `EAGAIN` when none does.
+    pub(crate) fn accept_waiting(&mut self, listener: Fd) -> Result<Fd, Errno> {
+        either!(self.accept_waiting(listener))
+    }
+
     /// Whether buffers have come back since the arena ran dry.
     pub(crate) fn has_buffers(&self) -> bool {
         either!(self.has_buffers())

@@ -4,7 +4,7 @@ use core::future::poll_fn;
 
 use crate::{Descriptor, Errno, Ring, Stream};
 
-/// Accepts connections. Dropping it stops accepting; what was accepted and not taken is reset.
+/// Accepts connections. Dropping it stops accepting; what waits and was not taken is reset.
 pub struct Listener {
     ring: Ring,
     slot: u32,
@@ -15,7 +15,12 @@ impl Listener {
         Self { ring: ring.clone(), slot: ring.with(|reactor| reactor.listen(descriptor)) }
     }
 
-    /// Accepts no more: [`Listener::accept`] gives what was accepted meanwhile, then `ECANCELED`.
+    /// Lets no new handshake begin: whoever comes now is not answered and will try again. Those under way go on, and are accepted.
+    pub fn refuse_handshakes(&self) {
+        self.ring.with(|reactor| reactor.refuse_handshakes(self.slot));
+    }
+
+    /// Accepts no more: [`Listener::accept`] gives what was accepted meanwhile and what still waits to be, then `ECANCELED`.
     pub fn stop(&self) {
         self.ring.with(|reactor| reactor.stop_accepting(self.slot));
     }

@@ -101,6 +101,47 @@ fn echo_of_much_and_little() {
     });
 }
 
+/// Whoever has connected is served, whatever the socket was at when it was to be closed.
+#[test]
+fn a_socket_is_emptied_before_it_closes() {
+    for accepts_first in [false, true] {
+        each_fallback(|ring| {
+            let (descriptor, address) = listener();
+            let socket = Rc::new(ring.listen(descriptor));
+            let mut waiting = 20;
+            let mut clients: Vec<_> = (0..waiting).map(|_| TcpStream::connect(address).unwrap()).collect();
+            let (accepted, ended) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(false)));
+            if accepts_first {
+                let (socket, count) = (Rc::clone(&socket), Rc::clone(&accepted));
+                ring.spawn(async move {
+                    drop(socket.accept().await.unwrap());
+                    count.set(count.get() + 1);
+                });
+                ring.run(|| accepted.get() == 1);
+                clients.extend((0..5).map(|_| TcpStream::connect(address).unwrap()));
+                waiting += 5;
+            }
+            socket.refuse_handshakes();
+            let late = TcpStream::connect_timeout(&address, std::time::Duration::from_millis(100));
+            assert_eq!(late.err().map(|error| error.kind()), Some(std::io::ErrorKind::TimedOut));
+            socket.stop();
+            let (count, end) = (Rc::clone(&accepted), Rc::clone(&ended));
+            ring.spawn(async move {
+                while let Ok(stream) = socket.accept().await {
+                    stream.finish();
+                    count.set(count.get() + 1);
+                }
+                end.set(true);
+            });
+            ring.run(|| ended.get());
+            assert_eq!(accepted.get(), waiting);
+            for mut client in clients {
+                assert_eq!(client.read(&mut [0]).unwrap(), 0, "closed, not reset");
+            }
+        });
+    }
+}
+
 #[test]
 fn splice_moves_everything_and_sees_the_end() {
     each_fallback(|ring| {

@@ -15,7 +15,7 @@ use crate::{Change, Opened, Pulse, Sockets, Worker, pulse::RingCounters};
 
 /// How often a worker shows its pulse.
 const BEAT_EVERY: Duration = Duration::from_millis(100);
-/// How often, and how many times, an address in use is looked at again when the process starts.
+/// How often, and how many times, an address in use is looked at again.
 const IN_USE_LOOK_EVERY: Duration = Duration::from_millis(25);
 const IN_USE_LOOKS_MAX: u32 = 40;
 /// So many connections are worth giving their memory back for.
@@ -64,6 +64,8 @@ struct Hand {
     post: Post<Letter>,
     answers: Receiver<Answer>,
     pulse: Arc<Pulse>,
+    /// It took no letter any more when it was told to drain.
+    is_deaf: bool,
 }
 
 enum Letter {
@@ -83,7 +85,7 @@ impl Fleet {
     pub fn start(snapshot: &Arc<Snapshot>, options: FleetOptions) -> Result<Self, StartError> {
         let count = options.lines.len();
         let sockets = Sockets::default();
-        let opened = open_at_start(&sockets, snapshot, count)?;
+        let opened = open_patiently(&sockets, snapshot, count)?;
         let shared = Arc::new(Shared::default());
         let cores = core_affinity::get_core_ids().unwrap_or_default();
         let mut workers = Vec::with_capacity(count);
@@ -108,7 +110,7 @@ impl Fleet {
             thread::Builder::new().name(format!("worker-{index}")).spawn(move || start.run())?;
             let Ok(Answer::Started(features)) = expect_start(&answers, index)? else { return Err(StartError::Silent(index)) };
             let post = post.recv_timeout(ANSWER_TIMEOUT).map_err(|_silent| StartError::Silent(index))?;
-            workers.push((Hand { post, answers, pulse }, features));
+            workers.push((Hand { post, answers, pulse, is_deaf: false }, features));
         }
         let features = workers.first().map(|(_, features)| *features).ok_or(StartError::Silent(0))?;
         let workers = workers.into_iter().map(|(hand, _)| hand).collect();
@@ -129,7 +131,7 @@ impl Fleet {
 
     /// Opens what `snapshot` needs, then lets all workers take it; when a socket cannot be opened, none does.
     pub fn apply(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), StartError> {
-        let opened = self.sockets.open(snapshot, self.workers.len())?;
+        let opened = open_patiently(&self.sockets, snapshot, self.workers.len())?;
         self.commit(snapshot, opened)
     }
 
@@ -151,22 +153,21 @@ impl Fleet {
 
     /// Lets all workers drain; what is left after `timeout` is cut.
     pub fn drain(&mut self, timeout: Duration) {
-        for hand in &self.workers {
-            // A worker that cannot take another letter is beyond draining; the process ends all the same.
-            drop(hand.post.send(Letter::Drain(timeout)));
-            hand.pulse.beat(usize::MAX);
+        for hand in &mut self.workers {
+            hand.is_deaf = hand.post.send(Letter::Drain(timeout)).is_err();
         }
     }
 
-    /// Whether no worker serves a connection any more.
+    /// Whether every worker says that it was told to drain and has. One that could not be told is beyond draining; the process ends all the same.
     pub fn is_drained(&self) -> bool {
-        self.workers.iter().all(|hand| hand.pulse.serving() == 0)
+        self.workers.iter().all(|hand| hand.is_deaf || hand.pulse.is_drained())
     }
 }
 
-/// The process before this one may be gone a moment sooner than its sockets: the kernel ends its rings, which hold them, by and by.
-#[expect(clippy::disallowed_methods, reason = "nothing is served yet")]
-fn open_at_start(sockets: &Sockets, snapshot: &Snapshot, count: usize) -> Result<Opened, ListenError> {
+/// An address may be in use for a moment more: the kernel ends the rings of a process that is gone, which hold its sockets, by and by, and a
+/// listener that was removed just now is still being emptied.
+#[expect(clippy::disallowed_methods, reason = "on the thread that starts or changes the workers, which serves nobody")]
+fn open_patiently(sockets: &Sockets, snapshot: &Snapshot, count: usize) -> Result<Opened, ListenError> {
     for _ in 0..IN_USE_LOOKS_MAX {
         match sockets.open(snapshot, count) {
             Err(error) if error.error.kind() == std::io::ErrorKind::AddrInUse => thread::sleep(IN_USE_LOOK_EVERY),
@@ -255,7 +256,7 @@ impl Start {
             let mut peak = 0;
             loop {
                 counters.publish(house);
-                pulse.beat(inner.serving());
+                pulse.beat(inner.is_drained());
                 peak = inner.serving().max(peak);
                 if peak >= CROWD && inner.serving() < peak / 4 {
                     peak = inner.serving();

@@ -1,6 +1,6 @@
 //! What a worker shows of itself to other threads: atomics that it alone writes.
 
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use io::Counts;
 use proxy::House;
 use stats::{Counter, Gauge, metrics};
@@ -11,17 +11,17 @@ use std::sync::Arc;
 pub struct Pulse {
     /// Raised several times a second while the worker's loop turns.
     pub beats: Arc<AtomicU64>,
-    serving: AtomicUsize,
+    is_drained: AtomicBool,
 }
 
 impl Pulse {
-    /// Connections being served.
-    pub fn serving(&self) -> usize {
-        self.serving.load(Ordering::Relaxed)
+    /// Whether the worker was told to drain and has.
+    pub fn is_drained(&self) -> bool {
+        self.is_drained.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn beat(&self, serving: usize) {
-        self.serving.store(serving, Ordering::Relaxed);
+    pub(crate) fn beat(&self, is_drained: bool) {
+        self.is_drained.store(is_drained, Ordering::Relaxed);
         self.beats.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -62,19 +62,26 @@ impl Reactor {
         if let Some(errno) = listening.error.take() {
             return Poll::Ready(Err(errno));
         }
+        let fd = listening.fd;
         if listening.stopped && !listening.armed {
-            return Poll::Ready(Err(Errno::CANCELED));
+            // A cancelled Accept leaves in the kernel's queue who came just before.
+            let waiting = self.backend.accept_waiting(fd);
+            return Poll::Ready(waiting.map_err(|errno| if errno == Errno::AGAIN { Errno::CANCELED } else { errno }));
         }
         listening.task = task;
         if !listening.armed {
             listening.armed = true;
-            let fd = listening.fd;
             self.backend.submit(slot, Op::Accept { fd });
         }
         Poll::Pending
     }
 
-    /// Accepts no more. What the kernel has accepted meanwhile is given out first, then `ECANCELED`.
+    pub(crate) fn refuse_handshakes(&mut self, slot: u32) {
+        let fd = self.listening(slot).fd;
+        self.backend.refuse_handshakes(fd);
+    }
+
+    /// Accepts no more. What the kernel has accepted, and what it holds to be accepted, is given out first, then `ECANCELED`.
     pub(crate) fn stop_accepting(&mut self, slot: u32) {
         let listening = self.listening(slot);
         if !core::mem::replace(&mut listening.stopped, true) && listening.armed {

@@ -128,13 +128,10 @@ impl Inner {
 
     fn accept(&mut self, ring: usize, token: Token, listener: Fd) {
         loop {
-            let Some(State::Listening { queue, .. }) = self.sockets.get(&listener).map(|socket| &socket.state) else { return };
-            let Some(connection) = queue.front().copied() else { return };
-            let host = self.rings[ring].host;
-            match self.open(host, State::Connected { connection, side: 1 }) {
+            match self.accept_waiting(ring, listener) {
+                Err(Errno::AGAIN) => return,
                 Err(errno) => return self.end(ring, token, Outcome::Accepted(Err(errno))),
                 Ok(fd) => {
-                    self.take_from_queue(listener, connection, fd);
                     let more = !self.random.happens(self.chaos.early_end);
                     self.post(ring, token, Outcome::Accepted(Ok(fd)), more);
                     if !more {
@@ -143,6 +140,14 @@ impl Inner {
                 }
             }
         }
+    }
+
+    pub(super) fn accept_waiting(&mut self, ring: usize, listener: Fd) -> Result<Fd, Errno> {
+        let Some(State::Listening { queue, .. }) = self.sockets.get(&listener).map(|socket| &socket.state) else { return Err(Errno::AGAIN) };
+        let connection = queue.front().copied().ok_or(Errno::AGAIN)?;
+        let fd = self.open(self.rings[ring].host, State::Connected { connection, side: 1 })?;
+        self.take_from_queue(listener, connection, fd);
+        Ok(fd)
     }
 
     fn receive(&mut self, ring: usize, token: Token, fd: Fd) {

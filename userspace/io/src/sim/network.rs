@@ -1,6 +1,7 @@
 //! What happens between hosts: handshakes, segments, resets, and what chaos does to them.
 
 use core::time::Duration;
+use std::collections::VecDeque;
 
 use model::Address;
 
@@ -190,7 +191,7 @@ impl Inner {
         self.hosts[socket.host].descriptors -= 1;
         match socket.state {
             State::Fresh => {}
-            State::Listening { .. } => self.close_listener(fd),
+            State::Listening { queue, .. } => self.close_listener(fd, &queue),
             State::Connected { connection, side } => {
                 let pair = &mut self.connections[connection];
                 pair.sides[side].holder = Holder::Closed;
@@ -206,13 +207,15 @@ impl Inner {
         }
     }
 
-    /// Resets what nobody has accepted; the world counts it as broken, since no program can prevent it.
-    fn close_listener(&mut self, listener: Fd) {
+    /// Resets what nobody has accepted. The world counts those as broken whose handshake was still under way, since no program can prevent it.
+    fn close_listener(&mut self, listener: Fd, queue: &VecDeque<usize>) {
         let waits = |connection: &Connection| connection.sides[1].holder == Holder::Listener(listener);
         let waiting: Vec<usize> = (0..self.connections.len()).filter(|at| waits(&self.connections[*at])).collect();
         for connection in waiting {
             self.connections[connection].sides[1].holder = Holder::Closed;
-            self.connections[connection].broken = Some(Broken::Reset);
+            if !queue.contains(&connection) {
+                self.connections[connection].broken = Some(Broken::Reset);
+            }
             self.send_reset(connection, 1);
         }
     }
@@ -263,10 +266,12 @@ impl Inner {
     }
 }
 
-/// Connections waiting at a socket that listens on `address`.
+/// Connections waiting at a socket that listens on `address`; a deaf one hears of no more.
 fn waiting(state: &State, address: &Address) -> Option<usize> {
     match state {
-        State::Listening { address: listening, queue, coming } if listens_for(listening, address) => Some(queue.len() + coming),
+        State::Listening { address: listening, queue, coming, is_deaf } if listens_for(listening, address) => {
+            Some(if *is_deaf { usize::MAX } else { queue.len() + coming })
+        }
         State::Listening { .. } | State::Fresh | State::Connected { .. } => None,
     }
 }

@@ -128,6 +128,20 @@ impl Sim {
         inner.place(fd).is_some_and(|(connection, side)| !inner.connections[connection].sides[side].is_readable())
     }
 
+    pub(crate) fn refuse_handshakes(&mut self, listener: Fd) {
+        let inner = &mut *self.world.0.borrow_mut();
+        inner.check_descriptor(self.ring, listener, format_args!("told to refuse handshakes"));
+        if let Some(State::Listening { is_deaf, .. }) = inner.sockets.get_mut(&listener).map(|socket| &mut socket.state) {
+            *is_deaf = true;
+        }
+    }
+
+    pub(crate) fn accept_waiting(&mut self, listener: Fd) -> Result<Fd, Errno> {
+        let inner = &mut *self.world.0.borrow_mut();
+        inner.check_descriptor(self.ring, listener, format_args!("asked who waits"));
+        inner.accept_waiting(self.ring, listener)
+    }
+
     pub(crate) fn has_buffers(&self) -> bool {
         let inner = &mut *self.world.0.borrow_mut();
         inner.provide(self.ring);

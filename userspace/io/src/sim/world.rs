@@ -151,7 +151,13 @@ pub(super) struct Socket {
 
 pub(super) enum State {
     Fresh,
-    Listening { address: Address, queue: VecDeque<usize>, coming: usize },
+    Listening {
+        address: Address,
+        queue: VecDeque<usize>,
+        coming: usize,
+        /// No new handshake begins.
+        is_deaf: bool,
+    },
     Connected { connection: usize, side: usize },
 }
 
@@ -193,7 +199,7 @@ impl World {
 
     /// A listening socket of `host`. Several may listen on one address: chance shares the connections out among them.
     pub fn listen(&self, host: Host, address: Address) -> Result<Descriptor, Errno> {
-        let state = State::Listening { address, queue: VecDeque::new(), coming: 0 };
+        let state = State::Listening { address, queue: VecDeque::new(), coming: 0, is_deaf: false };
         let mut inner = self.0.borrow_mut();
         let fd = inner.open(host.0, state)?;
         Ok(Descriptor::Simulated(inner.hold(fd)))
@@ -403,7 +409,9 @@ impl Inner {
     fn describe(&self, socket: &Socket) -> String {
         match &socket.state {
             State::Fresh => "not connected".to_owned(),
-            State::Listening { address, queue, coming } => format!("listens on {address}, {} to accept, {coming} coming", queue.len()),
+            State::Listening { address, queue, coming, is_deaf } => {
+                format!("listens on {address}, {} to accept, {coming} coming, deaf {is_deaf}", queue.len())
+            }
             State::Connected { connection, side } => {
                 let (connection, other) = (&self.connections[*connection], 1 - side);
                 let (ours, peer) = (&connection.sides[*side], &connection.sides[other]);

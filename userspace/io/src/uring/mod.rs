@@ -30,6 +30,11 @@ use buffers::{BufferRing, GROUP};
 use flight::Flight;
 use splice::Splice;
 
+/// RFC 9293 §3.1: the flags' byte in a TCP header, and two of them.
+const TCP_FLAGS_AT: u32 = 13;
+const TCP_SYN: u32 = 0x02;
+const TCP_ACK: u32 = 0x10;
+
 /// A worker's io_uring.
 pub struct Uring {
     ring: IoUring,
@@ -226,6 +231,28 @@ impl Uring {
         use rustix::net::RecvFlags;
         let peeked = rustix::net::recv(borrow(fd), &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
         peeked.is_err_and(|errno| errno == rustix::io::Errno::AGAIN)
+    }
+
+    /// A filter that drops every SYN: the listening socket keeps its queue, and the handshakes whose last segment is still to come.
+    pub(crate) fn refuse_handshakes(&mut self, listener: Fd) {
+        use socket2::{SockFilter, SockRef};
+        let statement = |code: u32, operand| SockFilter::new(u16::try_from(code).unwrap_or_default(), 0, 0, operand);
+        let filter = [
+            statement(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, TCP_FLAGS_AT),
+            statement(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, TCP_SYN | TCP_ACK),
+            SockFilter::new(u16::try_from(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K).unwrap_or_default(), 0, 1, TCP_SYN),
+            statement(libc::BPF_RET | libc::BPF_K, 0),
+            statement(libc::BPF_RET | libc::BPF_K, u32::MAX),
+        ];
+        // Without it, or on a UNIX socket, who comes between the last accept and the close is reset.
+        let _best_effort = SockRef::from(&borrow(listener)).attach_filter(&filter);
+    }
+
+    pub(crate) fn accept_waiting(&mut self, listener: Fd) -> Result<Fd, Errno> {
+        let listener = borrow(listener);
+        rustix::io::ioctl_fionbio(listener, true).map_err(|errno| Errno(errno.raw_os_error()))?;
+        let accepted = rustix::net::accept_with(listener, rustix::net::SocketFlags::CLOEXEC);
+        accepted.map(|socket| Descriptor::Kernel(socket).into_fd()).map_err(|errno| Errno(errno.raw_os_error()))
     }
 
     pub(crate) fn has_buffers(&self) -> bool {
