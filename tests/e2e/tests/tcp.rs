@@ -118,7 +118,7 @@ const V2_SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
 #[test]
 fn proxy_headers_out() {
-    for (version, check) in [("v1", check_v1 as fn(&[u8], SocketAddr)), ("v2", check_v2)] {
+    for (version, check) in [("v1", check_v1 as fn(&[u8], SocketAddr, SocketAddr)), ("v2", check_v2)] {
         let far = TcpListener::bind("127.0.0.1:0").unwrap();
         let (front, _sluice) = carrying(far.local_addr().unwrap(), &format!(", proxy_protocol: {version}"));
         let mut near = connect(front);
@@ -126,22 +126,24 @@ fn proxy_headers_out() {
         near.shutdown(Shutdown::Write).unwrap();
         let far = far.accept().unwrap().0;
         far.set_read_timeout(Some(PATIENCE)).unwrap();
-        check(&read_all(&far), near.local_addr().unwrap());
+        check(&read_all(&far), near.local_addr().unwrap(), front);
     }
 }
 
-fn check_v1(got: &[u8], client: SocketAddr) {
+fn check_v1(got: &[u8], client: SocketAddr, front: SocketAddr) {
     let text = String::from_utf8_lossy(got);
     assert!(text.starts_with("PROXY TCP4 127.0.0.1 127.0.0.1 "), "{text:?}");
     let line = text.strip_suffix("payload").and_then(|line| line.strip_suffix("\r\n")).unwrap();
-    assert_eq!(line.split(' ').nth(4).unwrap(), client.port().to_string(), "{text:?}");
+    let ports: Vec<_> = line.split(' ').skip(4).collect();
+    assert_eq!(ports, [client.port().to_string(), front.port().to_string()], "{text:?}");
 }
 
-fn check_v2(got: &[u8], client: SocketAddr) {
+fn check_v2(got: &[u8], client: SocketAddr, front: SocketAddr) {
     let rest = got.strip_prefix(V2_SIGNATURE).unwrap();
     assert_eq!(rest[..4], [0x21, 0x11, 0, 12]);
     assert_eq!(rest[4..8], [127, 0, 0, 1]);
     assert_eq!(rest[12..14], client.port().to_be_bytes());
+    assert_eq!(rest[14..16], front.port().to_be_bytes());
     assert_eq!(&rest[16..], b"payload");
 }
 

@@ -80,7 +80,7 @@ impl Client {
             // Refused, not answered, or no descriptor: nothing was sent.
             Err(_errno) => return,
         };
-        let ours = stream.addresses().ok().map(|(_, ours)| ours);
+        let ours = stream.local().ok();
         let manner = Manner {
             ahead: random.pick(&[1, 1, 2, 5]),
             rest: random.pick(&[[0, 0], [0, 0], [0, 500], [0, 30_000]]),

@@ -50,9 +50,19 @@ impl Backend {
         either!(self.socket(address))
     }
 
-    /// The addresses of a connected socket: the peer's and ours.
-    pub(crate) fn addresses(&self, fd: Fd) -> Result<(Address, Address), Errno> {
-        either!(self.addresses(fd))
+    /// The address of a connected socket's peer.
+    pub(crate) fn peer(&self, fd: Fd) -> Result<Address, Errno> {
+        either!(self.peer(fd))
+    }
+
+    /// A connected socket's own address.
+    pub(crate) fn local(&self, fd: Fd) -> Result<Address, Errno> {
+        either!(self.local(fd))
+    }
+
+    /// Closes our sending half, at once: as an operation of the ring it would go to a kernel thread of its own.
+    pub(crate) fn finish(&mut self, fd: Fd) {
+        either!(self.finish(fd));
     }
 
     /// Whether a connection at rest is still silent and open: no byte, no close, no error has come.
@@ -104,7 +114,6 @@ impl Op {
             Self::Connect { .. } => Kind::Connect,
             Self::Splice { .. } => Kind::Splice,
             Self::Watch { .. } => Kind::Watch,
-            Self::Shutdown { .. } => Kind::Shutdown,
             Self::Close { .. } => Kind::Close,
             Self::Cancel { target: Token { kind: Kind::Accept | Kind::Watch, .. } } => Kind::Forget,
             Self::Cancel { .. } => Kind::Cancel,

@@ -30,7 +30,7 @@ pub use executor::TaskId;
 pub use listen::{ListenError, ListenOptions, listen};
 pub use listener::Listener;
 pub use mailbox::{Mailbox, Post, mailbox};
-pub use op::{Completion, Errno, Fd, Kind, Op, Outcome, Shutdown, Token};
+pub use op::{Completion, Errno, Fd, Kind, Op, Outcome, Token};
 pub use reactor::{Counts, ROOM_BYTES};
 pub use ring::Ring;
 pub use signal::Signal;

@@ -32,7 +32,6 @@ pub enum Kind {
     Connect,
     Splice,
     Watch,
-    Shutdown,
     Close,
     /// The Cancel of a socket's operation: counted, since the slot must wait for it.
     Cancel,
@@ -41,14 +40,13 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 9] = [
         Self::Accept,
         Self::Receive,
         Self::Send,
         Self::Connect,
         Self::Splice,
         Self::Watch,
-        Self::Shutdown,
         Self::Close,
         Self::Cancel,
         Self::Forget,
@@ -84,6 +82,8 @@ pub enum Op {
         pieces: Vec<Chunk>,
         /// `false`: send what fits now, complete at once with that count or `EAGAIN`. `true`: complete when all is sent.
         wait: bool,
+        /// Our half is closed right after: the end may travel with the last bytes, in one packet.
+        last: bool,
     },
     /// Connect.
     Connect {
@@ -107,13 +107,6 @@ pub enum Op {
         /// The bell.
         bell: Bell,
     },
-    /// Close one direction or both, without closing the descriptor.
-    Shutdown {
-        /// A connected socket.
-        fd: Fd,
-        /// What to close.
-        how: Shutdown,
-    },
     /// Close the descriptor. The last operation of its slot.
     Close {
         /// Any socket.
@@ -126,15 +119,6 @@ pub enum Op {
         /// The operation.
         target: Token,
     },
-}
-
-/// What `shutdown` closes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shutdown {
-    /// Our sending half.
-    Send,
-    /// Both.
-    Both,
 }
 
 /// What became of an operation.

@@ -53,6 +53,13 @@ pub(crate) struct Flags {
     pub(crate) closing: bool,
 }
 
+impl Flags {
+    /// Whether nothing will be written any more, so that our half closes after what is there.
+    pub(crate) fn is_last(self) -> bool {
+        self.finish || self.released
+    }
+}
+
 /// The state of a socket's reception.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Receive {

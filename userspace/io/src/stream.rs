@@ -29,11 +29,19 @@ impl Stream {
         &self.ring
     }
 
-    /// The peer's address and ours.
-    pub fn addresses(&self) -> Result<(Address, Address), Errno> {
+    /// The peer's address.
+    pub fn peer(&self) -> Result<Address, Errno> {
         self.ring.with(|reactor| {
             let fd = reactor.fd(self.slot);
-            reactor.backend.addresses(fd)
+            reactor.backend.peer(fd)
+        })
+    }
+
+    /// Our own address.
+    pub fn local(&self) -> Result<Address, Errno> {
+        self.ring.with(|reactor| {
+            let fd = reactor.fd(self.slot);
+            reactor.backend.local(fd)
         })
     }
 

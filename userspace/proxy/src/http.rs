@@ -67,14 +67,14 @@ async fn forward(
     head: &Head,
     (route, targets): (&config::Route, &Targets),
 ) -> Result<(), Fault> {
-    let slot = targets.pick((scope.house.random() >> 32) as u32);
+    let slot = targets.pick(scope.house.random());
     let cluster = scope.house.cluster(slot).ok_or_else(|| Fault::us(Cause::NoCluster))?;
     record.cluster = Some(Rc::clone(cluster.name()));
     let mut replay = Replay::default();
     let mut tries = Tries { left: route.retry.attempts, stale_left: 1, avoid: None };
     loop {
         record.attempts += 1;
-        let attempt = upstream::open(scope, &cluster, &mut tries, record).await;
+        let attempt = upstream::open(scope, down.conn().stream(), &cluster, (&mut tries, record)).await;
         let outcome = match attempt {
             Ok(up) => pump::run(down, up, scope, (head, route), (&mut replay, record)).await,
             Err(fault) => Err(fault),

@@ -13,7 +13,7 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// The record of a connection that needs no byte to be known: nearly all.
 pub(crate) fn quick(house: &House, listener: &Listener, stream: &Stream) -> Option<Rc<ConnectionRecord>> {
     let config = listener.config();
-    let peer = stream.addresses().map_or_else(|_gone| Address::Unix("".into()), |(peer, _)| peer);
+    let peer = stream.peer().unwrap_or_else(|_gone| Address::Unix("".into()));
     if config.accept_proxy_protocol && is_trusted(&config, &peer) {
         return None;
     }
@@ -23,7 +23,7 @@ pub(crate) fn quick(house: &House, listener: &Listener, stream: &Stream) -> Opti
 /// The record of a connection whose trusted peer must first say whom it speaks for.
 pub(crate) async fn slow(house: &House, listener: &Listener, stream: &Stream, timer: &Timer) -> Result<Rc<ConnectionRecord>, Cause> {
     let config = listener.config();
-    let (peer, _) = stream.addresses().map_err(|_gone| Cause::DownstreamReset)?;
+    let peer = stream.peer().map_err(|_gone| Cause::DownstreamReset)?;
     let until = house.ring().now() + config.timeouts.request_head.unwrap_or(HEADER_TIMEOUT);
     let header = timer.within(until, read_header(stream)).await.ok_or(Cause::ProxyProtocol)?;
     let client = header?.unwrap_or_else(|| peer.clone());

@@ -30,7 +30,7 @@ pub(crate) async fn proxy(scope: &Scope<'_>, down: Stream) {
 async fn story(scope: &Scope<'_>, down: Stream, record: &mut Record) -> Result<(), Fault> {
     let listener = scope.listener.config();
     let Kind::Tcp(tcp) = &listener.kind else { return Err(Fault::us(Cause::NoRoute)) };
-    let slot = tcp.to.pick((scope.house.random() >> 32) as u32);
+    let slot = tcp.to.pick(scope.house.random());
     let cluster = scope.house.cluster(slot).ok_or_else(|| Fault::us(Cause::NoCluster))?;
     record.cluster = Some(Rc::clone(cluster.name()));
     let mut avoid = None;
@@ -44,7 +44,7 @@ async fn story(scope: &Scope<'_>, down: Stream, record: &mut Record) -> Result<(
             cluster.overflows.increment();
             return Err(Fault::us(Cause::Overflow));
         }
-        match upstream::connect(scope, &cluster, &endpoint).await {
+        match upstream::connect(scope, &down, &cluster, &endpoint).await {
             Ok(up) => {
                 endpoint.requests.increment();
                 record.phases.connected = scope.house.ring().now();

@@ -47,7 +47,12 @@ impl Drop for Upstream {
 }
 
 /// Chooses an endpoint and gets a connection to it.
-pub(crate) async fn open(scope: &Scope<'_>, cluster: &Rc<Cluster>, tries: &mut Tries, record: &mut Record) -> Result<Upstream, Fault> {
+pub(crate) async fn open(
+    scope: &Scope<'_>,
+    down: &Stream,
+    cluster: &Rc<Cluster>,
+    (tries, record): (&mut Tries, &mut Record),
+) -> Result<Upstream, Fault> {
     let (endpoint, pick) = cluster.pick(scope.house.random(), tries.avoid).ok_or_else(|| Fault::us(Cause::NoEndpoint))?;
     tries.avoid = Some(pick.index());
     record.attempt = Some(Attempt { endpoint: Rc::clone(endpoint.name()), reused: false, fault: None });
@@ -59,7 +64,7 @@ pub(crate) async fn open(scope: &Scope<'_>, cluster: &Rc<Cluster>, tries: &mut T
             // Its place is taken by the new one, so that no limit is exceeded.
             drop(idle);
             endpoint.pool.closed();
-            Conn::client(connect(scope, cluster, &endpoint).await?, settings)
+            Conn::client(connect(scope, down, cluster, &endpoint).await?, settings)
         }
         Some(conn) => {
             cluster.reused.increment();
@@ -68,7 +73,7 @@ pub(crate) async fn open(scope: &Scope<'_>, cluster: &Rc<Cluster>, tries: &mut T
             }
             conn
         }
-        None => Conn::client(connect(scope, cluster, &endpoint).await?, settings),
+        None => Conn::client(connect(scope, down, cluster, &endpoint).await?, settings),
     };
     endpoint.requests.increment();
     record.phases.connected = scope.house.ring().now();
@@ -124,7 +129,7 @@ impl Drop for Waiting {
 }
 
 /// Opens a connection, counted as the endpoint's from the first moment; on failure the count is given back.
-pub(crate) async fn connect(scope: &Scope<'_>, cluster: &Cluster, endpoint: &Endpoint) -> Result<Stream, Fault> {
+pub(crate) async fn connect(scope: &Scope<'_>, down: &Stream, cluster: &Cluster, endpoint: &Endpoint) -> Result<Stream, Fault> {
     let ring = scope.house.ring();
     let opening = Opening::new(endpoint);
     cluster.connects.increment();
@@ -133,7 +138,8 @@ pub(crate) async fn connect(scope: &Scope<'_>, cluster: &Cluster, endpoint: &End
     let failure = match scope.timer.within(until, ring.connect(&endpoint.config.address)).await {
         Some(Ok(stream)) => {
             if let Some(version) = cluster.config().proxy_protocol {
-                let ours = stream.addresses().ok().map(|(peer, _)| peer);
+                // Where the client wanted to go, as it was told: our own address on its side.
+                let ours = down.local().ok();
                 stream.write(|output| proxy_protocol::write(version, &scope.client.client, ours.as_ref(), output.tail()));
             }
             cluster.connect_duration.record(ring.now().since(began));

@@ -5,7 +5,7 @@ use core::task::Poll;
 
 use super::{CREDIT_BYTES, Entry, Reactor, SPARE_BYTES_MAX, SPARES_MAX};
 use crate::{
-    Errno, Fd, Kind, Op, Shutdown, TaskId, Token,
+    Errno, Fd, Kind, Op, TaskId, Token,
     executor::Executor,
     socket::{Ended, Receive, Socket},
 };
@@ -218,8 +218,8 @@ impl Reactor {
         let pieces = socket.output.take(spare.unwrap_or_default());
         socket.sending = u32::try_from(pieces.iter().map(Chunk::len).sum::<usize>()).expect("far below 4 GiB are unsent");
         socket.flags.send_out = true;
-        let fd = socket.fd;
-        self.start(slot, Op::Send { fd, pieces, wait: false });
+        let (fd, last) = (socket.fd, socket.flags.is_last());
+        self.start(slot, Op::Send { fd, pieces, wait: false, last });
     }
 
     /// What follows when nothing is being sent: our half is closed, or the socket.
@@ -234,7 +234,7 @@ impl Reactor {
         if socket.flags.finish && !socket.flags.finished && socket.send_error.is_none() && !socket.flags.released {
             socket.flags.finished = true;
             let fd = socket.fd;
-            self.start(slot, Op::Shutdown { fd, how: Shutdown::Send });
+            self.backend.finish(fd);
         }
         let socket = self.socket(slot);
         if socket.flags.released && socket.outstanding == 0 && !socket.flags.closing {
@@ -327,8 +327,8 @@ impl Reactor {
         self.counts.short_sends += 1;
         let socket = self.socket(slot);
         socket.flags.send_waits = true;
-        let fd = socket.fd;
-        self.start(slot, Op::Send { fd, pieces, wait: true });
+        let (fd, last) = (socket.fd, socket.flags.is_last() && socket.output.is_empty());
+        self.start(slot, Op::Send { fd, pieces, wait: true, last });
     }
 
     /// Keeps the blocks of sent pieces for the next heads.
@@ -366,7 +366,7 @@ impl Reactor {
                     self.ended(to);
                 }
             }
-            Kind::Accept | Kind::Receive | Kind::Send | Kind::Watch | Kind::Shutdown | Kind::Cancel | Kind::Forget => {}
+            Kind::Accept | Kind::Receive | Kind::Send | Kind::Watch | Kind::Cancel | Kind::Forget => {}
         }
         self.ended(slot);
     }

@@ -28,8 +28,6 @@ pub(super) struct Side {
     pub(super) error: Option<Errno>,
     /// Reset or timed out: nothing goes in or out any more.
     pub(super) dead: bool,
-    /// Our own `shutdown` closed the receiving half.
-    pub(super) deaf: bool,
 }
 
 /// Who has a side's descriptor.
@@ -63,12 +61,12 @@ pub(super) enum Segment {
 
 impl Side {
     pub(super) fn new(address: Address, holder: Holder, capacity: usize) -> Self {
-        Self { address, holder, incoming: Pipe::new(capacity), error: None, dead: false, deaf: false }
+        Self { address, holder, incoming: Pipe::new(capacity), error: None, dead: false }
     }
 
     /// Whether a read would not wait.
     pub(super) fn is_readable(&self) -> bool {
-        !self.incoming.arrived.is_empty() || self.error.is_some() || self.dead || self.deaf || self.incoming.end_arrived
+        !self.incoming.arrived.is_empty() || self.error.is_some() || self.dead || self.incoming.end_arrived
     }
 
     /// Nothing goes in or out any more; `error` is what the next operation is told.

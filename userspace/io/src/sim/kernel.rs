@@ -6,7 +6,7 @@ use core::{mem::replace, sync::atomic::Ordering, time::Duration};
 use buf::Chunk;
 
 use super::world::{Event, Inner, Operation, Running, State};
-use crate::{Bell, Completion, Errno, Fd, Kind, Op, Outcome, Shutdown, Token};
+use crate::{Bell, Completion, Errno, Fd, Kind, Op, Outcome, Token};
 
 /// A connect that nobody answers ends after so many seconds: Linux' six retries of a SYN.
 const CONNECT_SECONDS: u64 = 127;
@@ -31,14 +31,13 @@ impl Inner {
         let operation = match op {
             Op::Accept { fd } => Operation::Accept { fd },
             Op::Receive { fd, credit } => Operation::Receive { fd, credit },
-            Op::Send { fd, pieces, wait } => Operation::Send { fd, pieces, wait, sent: 0 },
+            Op::Send { fd, pieces, wait, last } => {
+                self.check_last(ring, fd, last);
+                Operation::Send { fd, pieces, wait, sent: 0 }
+            }
             Op::Connect { fd, address } => Operation::Connect { fd, address },
             Op::Splice { from, to, length } => Operation::Splice { from, to, length },
             Op::Watch { bell } => Operation::Watch { bell },
-            Op::Shutdown { fd, how } => {
-                let result = self.shut(fd, how);
-                return self.done_at_once(ring, token, uses, result);
-            }
             Op::Close { fd, reset } => {
                 self.close(fd, reset);
                 return self.done_at_once(ring, token, uses, Ok(0));
@@ -363,6 +362,14 @@ impl Inner {
         }
     }
 
+    /// What follows a last Send would wait in the kernel for an end that does not come.
+    fn check_last(&mut self, ring: usize, fd: Fd, last: bool) {
+        let Some(socket) = self.sockets.get_mut(&fd) else { return };
+        if replace(&mut socket.last_sent, last) && !last {
+            self.breach(format!("ring {ring}: a Send on {fd:?} after its last one"));
+        }
+    }
+
     /// A descriptor must be open and belong to the ring's host.
     pub(super) fn check_descriptor(&mut self, ring: usize, fd: Fd, what: core::fmt::Arguments<'_>) {
         let host = self.rings[ring].host;
@@ -373,17 +380,13 @@ impl Inner {
         }
     }
 
-    fn shut(&mut self, fd: Fd, how: Shutdown) -> Result<u64, Errno> {
-        let (connection, side) = self.place(fd).ok_or(Errno(libc::ENOTCONN))?;
-        if self.connections[connection].sides[side].dead {
-            return Err(Errno(libc::ENOTCONN));
+    /// Closes the sending half of `fd`.
+    pub(super) fn finish(&mut self, fd: Fd) {
+        let Some((connection, side)) = self.place(fd) else { return };
+        if !self.connections[connection].sides[side].dead {
+            self.transmit_end(connection, side);
+            self.progress(fd);
         }
-        self.transmit_end(connection, side);
-        if how == Shutdown::Both {
-            self.connections[connection].sides[side].deaf = true;
-        }
-        self.progress(fd);
-        Ok(0)
     }
 }
 
@@ -394,7 +397,6 @@ fn uses(op: &Op) -> [Option<Fd>; 2] {
         | Op::Receive { fd, .. }
         | Op::Send { fd, .. }
         | Op::Connect { fd, .. }
-        | Op::Shutdown { fd, .. }
         | Op::Close { fd, .. } => [Some(*fd), None],
         Op::Splice { from, to, .. } => [Some(*from), Some(*to)],
         Op::Watch { .. } | Op::Cancel { .. } => [None, None],
@@ -432,13 +434,12 @@ struct Asked<'a>(&'a Op);
 impl core::fmt::Display for Asked<'_> {
     fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self.0 {
-            Op::Send { fd, pieces, wait } => write!(out, "Send {fd:?} {} bytes, wait {wait}", pieces.iter().map(Chunk::len).sum::<usize>()),
+            Op::Send { fd, pieces, wait, .. } => write!(out, "Send {fd:?} {} bytes, wait {wait}", pieces.iter().map(Chunk::len).sum::<usize>()),
             Op::Watch { .. } => out.write_str("Watch"),
             Op::Accept { .. }
             | Op::Receive { .. }
             | Op::Connect { .. }
             | Op::Splice { .. }
-            | Op::Shutdown { .. }
             | Op::Close { .. }
             | Op::Cancel { .. } => write!(out, "{:?}", self.0),
         }

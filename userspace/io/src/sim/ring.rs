@@ -111,15 +111,29 @@ impl Sim {
         inner.open(inner.rings[self.ring].host, State::Fresh)
     }
 
-    pub(crate) fn addresses(&self, fd: Fd) -> Result<(Address, Address), Errno> {
+    pub(crate) fn peer(&self, fd: Fd) -> Result<Address, Errno> {
+        self.address(fd, |side| 1 - side)
+    }
+
+    pub(crate) fn local(&self, fd: Fd) -> Result<Address, Errno> {
+        self.address(fd, |side| side)
+    }
+
+    fn address(&self, fd: Fd, whose: impl FnOnce(usize) -> usize) -> Result<Address, Errno> {
         let inner = &mut *self.world.0.borrow_mut();
-        inner.check_descriptor(self.ring, fd, format_args!("asked for its addresses"));
+        inner.check_descriptor(self.ring, fd, format_args!("asked for an address"));
         let (connection, side) = inner.place(fd).ok_or(Errno(libc::ENOTCONN))?;
         let sides = &inner.connections[connection].sides;
         if sides[side].dead {
             return Err(Errno(libc::ENOTCONN));
         }
-        Ok((sides[1 - side].address.clone(), sides[side].address.clone()))
+        Ok(sides[whose(side)].address.clone())
+    }
+
+    pub(crate) fn finish(&mut self, fd: Fd) {
+        let inner = &mut *self.world.0.borrow_mut();
+        inner.check_descriptor(self.ring, fd, format_args!("asked to close its half"));
+        inner.finish(fd);
     }
 
     pub(crate) fn is_quiet(&self, fd: Fd) -> bool {

@@ -7,7 +7,7 @@ use core::{cell::RefCell, future::poll_fn, net::SocketAddr, task::Poll, time::Du
 use model::{Address, Instant};
 
 use super::{Chance, Chaos, Host, Random, Sim, World};
-use crate::{Bell, Completion, Descriptor, Errno, Fd, Kind, Op, Outcome, Ring, Shutdown, Token};
+use crate::{Bell, Completion, Descriptor, Errno, Fd, Kind, Op, Outcome, Ring, Token};
 
 fn address(text: &str) -> Address {
     text.strip_prefix("unix:").map_or_else(|| Address::Tcp(text.parse::<SocketAddr>().unwrap()), |path| Address::Unix(path.into()))
@@ -57,7 +57,7 @@ impl Lab {
     fn send(&mut self, ring: usize, fd: Fd, bytes: usize, wait: bool) {
         // The client's connection stands in slot 0, behind the server's listener in slot 1.
         let slot = u32::from(ring == SERVER);
-        self.ask(ring, slot, Op::Send { fd, pieces: vec![Chunk::from(vec![b'x'; bytes])], wait });
+        self.ask(ring, slot, Op::Send { fd, pieces: vec![Chunk::from(vec![b'x'; bytes])], wait, last: false });
     }
 
     /// Lets everything happen that happens by itself.
@@ -110,14 +110,13 @@ fn failed(what: &str, errno: Errno) -> String {
 #[test]
 fn bytes_and_a_half_close_go_both_ways() {
     let (mut lab, client, server) = Lab::connected(Chaos::calm());
-    let (ours, peers) = (lab.rings[SERVER].addresses(server).unwrap(), lab.rings[CLIENT].addresses(client).unwrap());
-    assert_eq!((ours.0.clone(), ours.1.clone()), (peers.1, peers.0));
-    assert_eq!(ours.1, address(PLACE));
+    let (near, far) = (&lab.rings[SERVER], &lab.rings[CLIENT]);
+    assert_eq!((near.peer(server), near.local(server)), (far.local(client), far.peer(client)));
+    assert_eq!(near.local(server), Ok(address(PLACE)));
     lab.ask(SERVER, 1, Op::Receive { fd: server, credit: 1000 });
     lab.send(CLIENT, client, 700, false);
     assert_eq!(lab.heard(CLIENT), ["sent 700"]);
-    lab.ask(CLIENT, 0, Op::Shutdown { fd: client, how: Shutdown::Send });
-    assert_eq!(lab.heard(CLIENT), ["Shutdown 0"]);
+    lab.rings[CLIENT].finish(client);
     assert_eq!(lab.heard(SERVER), ["received 700+", "received 0"]);
     lab.send(CLIENT, client, 1, false);
     assert_eq!(lab.heard(CLIENT), [failed("send", Errno::PIPE)]);
@@ -315,7 +314,7 @@ fn splicing_moves_what_fits_and_tells_the_end() {
     lab.ask(CLIENT, 1, Op::Receive { fd: back, credit: 1000 });
     assert_eq!(lab.heard(CLIENT), ["received 100+", "received 5+"]);
     assert_eq!(lab.heard(SERVER), ["Splice 5"]);
-    lab.ask(CLIENT, 0, Op::Shutdown { fd: client, how: Shutdown::Send });
+    lab.rings[CLIENT].finish(client);
     lab.ask(SERVER, 1, Op::Splice { from: server, to, length: 1000 });
     assert_eq!(lab.heard(SERVER), ["Splice 15"]);
     lab.ask(SERVER, 1, Op::Splice { from: server, to, length: 1000 });
@@ -345,14 +344,14 @@ fn a_dropped_descriptor_is_closed() {
     assert_eq!(lab.world.usage(lab.hosts[CLIENT]).descriptors, 0);
     assert_eq!(lab.rings[SERVER].descriptor(server).into_fd(), server);
     lab.settle();
-    assert!(lab.rings[SERVER].addresses(server).is_ok(), "given on, not closed");
+    assert!(lab.rings[SERVER].peer(server).is_ok(), "given on, not closed");
 }
 
 #[test]
 fn silence_ends_with_the_senders_patience() {
     let chaos = Chaos { silence: Chance(10_000), life_micros: 1_000_000..=1_000_000, ..Chaos::calm() };
     let (mut lab, client, server) = Lab::connected(chaos);
-    let (_, ours) = lab.rings[CLIENT].addresses(client).unwrap();
+    let ours = lab.rings[CLIENT].local(client).unwrap();
     assert!(lab.world.was_broken(&ours), "settling lets the second pass");
     lab.ask(SERVER, 1, Op::Receive { fd: server, credit: 10 });
     lab.ask(CLIENT, 0, Op::Receive { fd: client, credit: 10 });

@@ -147,6 +147,8 @@ pub(super) struct Socket {
     pub(super) state: State,
     /// Operations that name it and whose last completion was not delivered.
     pub(super) users: Vec<(usize, Token)>,
+    /// A Send said that it is the last one.
+    pub(super) last_sent: bool,
 }
 
 pub(super) enum State {
@@ -359,7 +361,7 @@ impl Inner {
         table.descriptors += 1;
         let fd = Fd(self.descriptor_count);
         self.descriptor_count += 1;
-        self.sockets.insert(fd, Socket { host, state, users: Vec::new() });
+        self.sockets.insert(fd, Socket { host, state, users: Vec::new(), last_sent: false });
         Ok(fd)
     }
 

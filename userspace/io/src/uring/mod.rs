@@ -25,7 +25,7 @@ use std::{
 pub use features::{Features, Forced};
 pub use setup::{Refusal, UringOptions};
 
-use crate::{Bell, Completion, Descriptor, Errno, Fd, Kind, Op, Outcome, Shutdown, Token, tables::make_room};
+use crate::{Bell, Completion, Descriptor, Errno, Fd, Kind, Op, Outcome, Token, tables::make_room};
 use buffers::{BufferRing, GROUP};
 use flight::Flight;
 use splice::Splice;
@@ -88,9 +88,10 @@ impl Uring {
         let entry = match op {
             Op::Accept { fd } => opcode::AcceptMulti::new(types::Fd(fd.0)).flags(libc::SOCK_CLOEXEC).build(),
             Op::Receive { fd, credit } => self.receive_entry(fd, credit),
-            Op::Send { fd, pieces, wait } => {
+            Op::Send { fd, pieces, wait, last } => {
                 // Without `wait` the kernel answers at once; with it, it keeps on until all is sent.
-                let flags = libc::MSG_NOSIGNAL | if wait { libc::MSG_WAITALL } else { libc::MSG_DONTWAIT };
+                let patience = if wait { libc::MSG_WAITALL } else { libc::MSG_DONTWAIT };
+                let flags = libc::MSG_NOSIGNAL | patience | if last { libc::MSG_MORE } else { 0 };
                 self.flight(slot).send(types::Fd(fd.0), pieces, flags)
             }
             Op::Connect { fd, address } => match self.flight(slot).connect(types::Fd(fd.0), &address) {
@@ -104,13 +105,6 @@ impl Uring {
                     return self.ready.push(Completion { token, outcome: Outcome::Done(Err(Errno(libc::EBADF))), more: false });
                 }
             },
-            Op::Shutdown { fd, how } => {
-                let how = match how {
-                    Shutdown::Send => libc::SHUT_WR,
-                    Shutdown::Both => libc::SHUT_RDWR,
-                };
-                opcode::Shutdown::new(types::Fd(fd.0), how).build()
-            }
             Op::Close { fd, reset } => {
                 if reset {
                     let _best_effort = rustix::net::sockopt::set_socket_linger(borrow(fd), Some(Duration::ZERO));
@@ -185,7 +179,7 @@ impl Uring {
                     }
                     Outcome::Done(counted)
                 }
-                Kind::Shutdown | Kind::Close | Kind::Cancel | Kind::Forget => Outcome::Done(counted),
+                Kind::Close | Kind::Cancel | Kind::Forget => Outcome::Done(counted),
             };
             completions.push(Completion { token, outcome, more });
         }
@@ -221,10 +215,17 @@ impl Uring {
         Ok(Descriptor::Kernel(socket.into()).into_fd())
     }
 
-    pub(crate) fn addresses(&self, fd: Fd) -> Result<(Address, Address), Errno> {
-        let peer = rustix::net::getpeername(borrow(fd)).map_err(|errno| Errno(errno.raw_os_error()))?;
-        let local = rustix::net::getsockname(borrow(fd)).map_err(|errno| Errno(errno.raw_os_error()))?;
-        Ok((address_of(peer), address_of(Some(local))))
+    pub(crate) fn peer(&self, fd: Fd) -> Result<Address, Errno> {
+        rustix::net::getpeername(borrow(fd)).map(address_of).map_err(|errno| Errno(errno.raw_os_error()))
+    }
+
+    pub(crate) fn local(&self, fd: Fd) -> Result<Address, Errno> {
+        rustix::net::getsockname(borrow(fd)).map(|local| address_of(Some(local))).map_err(|errno| Errno(errno.raw_os_error()))
+    }
+
+    pub(crate) fn finish(&self, fd: Fd) {
+        // A connection that is gone has nothing to close: who reads it learns of that.
+        let _gone = rustix::net::shutdown(borrow(fd), rustix::net::Shutdown::Write);
     }
 
     pub(crate) fn is_quiet(&self, fd: Fd) -> bool {

@@ -103,7 +103,6 @@ fn require_opcodes(ring: &IoUring) -> Result<(), Refusal> {
         (opcode::Send::CODE, "SEND"),
         (opcode::SendMsg::CODE, "SENDMSG"),
         (opcode::Connect::CODE, "CONNECT"),
-        (opcode::Shutdown::CODE, "SHUTDOWN"),
         (opcode::Close::CODE, "CLOSE"),
         (opcode::AsyncCancel::CODE, "ASYNC_CANCEL"),
         (opcode::PollAdd::CODE, "POLL_ADD"),
