@@ -51,7 +51,7 @@ fn read(source: &Source<'_>, parsed: &httparse::Request<'_, '_>, settings: &Sett
     let body = facts.framing.request();
     let end = matches!(body, Body::None | Body::Known(0));
     let expects_continue = expects_continue(&mut fields, &facts, version, end);
-    let start = Start::Request(RequestLine { method, scheme, authority, path: target.path });
+    let start = Start::Request(RequestLine { method, scheme, authority, path: target.path, protocol: Text::default() });
     let persistent = persistent(version, &facts);
     Ok(Message { head: Head { start, fields, body, end }, version, chunked: facts.framing.chunked, persistent, expects_continue })
 }

@@ -10,7 +10,7 @@ use h1::{Connection, Sent, Settings};
 use model::{Body, Cause, Fault, Fields, Head, Method, Part, RequestLine, Retry, Scheme, Start, Text};
 
 fn request(method: Method, body: Body) -> Head {
-    let line = RequestLine { method, scheme: Scheme::Http, authority: Text::from("a"), path: Text::from("/p") };
+    let line = RequestLine { method, scheme: Scheme::Http, authority: Text::from("a"), path: Text::from("/p"), protocol: Text::default() };
     Head { start: Start::Request(line), fields: Fields::default(), body, end: body == Body::None }
 }
 

@@ -49,6 +49,7 @@ causes! {
     NoEndpoint 503 "no_endpoint" "UH" "The cluster has no endpoint that can be used.",
     ConnectFailed 503 "connect_failed" "UF" "The origin could not be connected to.",
     ConnectTimeout 503 "connect_timeout" "UF" "The origin did not accept the connection in time.",
+    StreamRefused 503 "stream_refused" "UR" "The origin took no more streams on its connection.",
     Overflow 503 "overflow" "UO" "A limit of the cluster is reached.",
     Draining 503 "draining" "DR" "The proxy is shutting down.",
     ResponseTimeout 504 "response_timeout" "UT" "The origin did not answer in time.",
@@ -57,6 +58,8 @@ causes! {
     ConnectionLimit 0 "connection_limit" "CL" "The listener's connection limit is reached.",
     KeepAliveTimeout 0 "keep_alive_timeout" "DT" "The idle connection was closed.",
     ProxyProtocol 0 "proxy_protocol" "DPE" "The PROXY protocol header is missing or malformed.",
+    Http2Protocol 0 "http2_protocol" "DPE" "The peer broke the rules of HTTP/2.",
+    Http2Flood 0 "http2_flood" "DPE" "The peer sent too many frames of no use.",
     DrainTimeout 0 "drain_timeout" "DR" "The connection outlived the drain.",
 }
 

@@ -53,6 +53,12 @@ impl Fields {
         Self { block, added: Vec::new(), entries: Vec::with_capacity(count) }
     }
 
+    /// Puts the block under fields whose places were noted while it was still being written.
+    #[must_use]
+    pub fn with_block(self, block: Chunk) -> Self {
+        Self { block, ..self }
+    }
+
     /// Adds a field that stands in the block. The codec calls it, having checked both spans and the name's length (below 64 KiB).
     pub fn push_span(&mut self, known: Name, name: Span, value: Span) {
         let name_length = u16::try_from(name.length).unwrap_or(u16::MAX);

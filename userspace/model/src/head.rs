@@ -40,8 +40,10 @@ pub struct RequestLine {
     /// Host and port from the target or the Host field; empty only for HTTP/1.0 without Host. A `host` entry in the fields keeps its place
     /// but is written from here (RFC 9112 §3.2.2).
     pub authority: Text,
-    /// Path and query as they came, beginning with `/`; `*` for the asterisk form.
+    /// Path and query as they came, beginning with `/`; `*` for the asterisk form; empty for a plain CONNECT.
     pub path: Text,
+    /// What a CONNECT asks to speak with the path it names (RFC 8441); else empty.
+    pub protocol: Text,
 }
 
 /// A response's status.
