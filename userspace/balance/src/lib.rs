@@ -13,3 +13,4 @@ mod weights;
 
 pub use balancer::{Balancer, Policy};
 pub use load::{Load, Pick};
+pub use weights::weighted;

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 /// The choice that `random` falls on, each as likely as its weight; `None` when all weights are zero. For the few choices of a route: walks them.
-pub(crate) fn weighted(weights: impl Iterator<Item = u32> + Clone, random: u64) -> Option<usize> {
+pub fn weighted(weights: impl Iterator<Item = u32> + Clone, random: u64) -> Option<usize> {
     let total = weights.clone().map(u64::from).sum();
     let mut target = below(random, total)?;
     for (index, weight) in weights.map(u64::from).enumerate() {

@@ -206,19 +206,22 @@ impl Reading<'_> {
         self.scan_key().is_some()
     }
 
-    /// The key here as its text, whether it is quoted, and the place after its colon.
-    fn scan_key(&self) -> Option<(Slice, bool, usize)> {
-        let (text, quoted, end) = match self.peek()? {
-            quote @ (b'"' | b'\'') => {
-                let (text, end) = self.scan_quoted(quote)?;
-                (text, true, end)
-            }
+    /// The key here as its text, whether it is quoted, and the place after it.
+    fn scan_key_text(&self) -> Option<(Slice, bool, usize)> {
+        match self.peek()? {
+            quote @ (b'"' | b'\'') => self.scan_quoted(quote).map(|(text, end)| (text, true, end)),
             first if begins_plain(first) => {
                 let length = self.bytes[self.at..].iter().position(|byte| !is_plain_key(*byte))?;
-                (Slice::of_source(self.at..self.at + length), false, self.at + length)
+                let end = self.at + length;
+                Some((Slice::of_source(self.at..end), false, end))
             }
-            _ => return None,
-        };
+            _ => None,
+        }
+    }
+
+    /// The key of a block here as its text, whether it is quoted, and the place after its colon.
+    fn scan_key(&self) -> Option<(Slice, bool, usize)> {
+        let (text, quoted, end) = self.scan_key_text()?;
         let is_colon = self.bytes.get(end) == Some(&b':') && matches!(self.bytes.get(end + 1), None | Some(b' ' | b'\n'));
         is_colon.then_some((text, quoted, end + 1))
     }
@@ -351,17 +354,7 @@ impl Reading<'_> {
 
     /// A key and its colon; JSON writes none of the space after it.
     fn flow_key(&mut self) -> Option<()> {
-        let (text, quoted, end) = match self.peek()? {
-            quote @ (b'"' | b'\'') => {
-                let (text, end) = self.scan_quoted(quote)?;
-                (text, true, end)
-            }
-            first if begins_plain(first) => {
-                let length = self.bytes[self.at..].iter().position(|byte| !is_plain_key(*byte))?;
-                (Slice::of_source(self.at..self.at + length), false, self.at + length)
-            }
-            _ => return None,
-        };
+        let (text, quoted, end) = self.scan_key_text()?;
         let after = end + 1;
         let is_colon = self.bytes.get(end) == Some(&b':') && (quoted || matches!(self.bytes.get(after), Some(b' ' | b'\n')));
         if !is_colon {

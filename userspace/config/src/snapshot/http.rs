@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use core::time::Duration;
 
+use balance::weighted;
 use route::RouteTable;
 
 use super::{ClusterSlot, Name};
@@ -46,7 +47,6 @@ pub enum Action {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Targets {
     targets: Box<[Target]>,
-    weight_total: u32,
 }
 
 /// One cluster and its share.
@@ -54,40 +54,28 @@ pub struct Targets {
 pub struct Target {
     /// The cluster's place in the snapshot.
     pub slot: ClusterSlot,
-    /// Its share of [`Targets::weight_total`].
+    /// Its share of the sum of all weights.
     pub weight: u32,
 }
 
 impl Targets {
     /// Never empty, no weight of the sum 0: the compiler has checked both.
     pub(crate) fn new(targets: Vec<Target>) -> Self {
-        let weight_total = targets.iter().map(|target| target.weight).sum();
-        Self { targets: targets.into(), weight_total }
+        Self { targets: targets.into() }
     }
 
     /// The cluster that `random` (any number, evenly spread) falls to.
-    pub fn pick(&self, random: u32) -> ClusterSlot {
+    pub fn pick(&self, random: u64) -> ClusterSlot {
         if let [only] = &*self.targets {
             return only.slot;
         }
-        let mut rest = random % self.weight_total.max(1);
-        for target in &self.targets {
-            match rest.checked_sub(target.weight) {
-                None => return target.slot,
-                Some(left) => rest = left,
-            }
-        }
-        ClusterSlot::default()
+        let weights = self.targets.iter().map(|target| target.weight);
+        weighted(weights, random).map(|index| self.targets[index].slot).unwrap_or_default()
     }
 
     /// Every target, in the order of names.
     pub fn targets(&self) -> &[Target] {
         &self.targets
-    }
-
-    /// The sum of the weights; not 0.
-    pub fn weight_total(&self) -> u32 {
-        self.weight_total
     }
 }
 
