@@ -79,9 +79,21 @@ impl Row {
         Self::Reloads,
     ];
 
-    /// Rows whose reading hardly moves are read once.
-    pub(crate) fn is_read_once(self) -> bool {
-        matches!(self, Self::Syscalls | Self::Memory | Self::Reloads)
+    /// How many of `rounds` are its: what hardly moves is read once, what starts a proxy of its own takes a few.
+    pub(crate) fn rounds(self, rounds: usize) -> usize {
+        match self {
+            Self::Syscalls | Self::Memory | Self::Reloads => 1,
+            Self::TwoWorkers => rounds.div_ceil(5),
+            Self::Keepalive1
+            | Self::Keepalive16
+            | Self::Keepalive64
+            | Self::Keepalive512
+            | Self::OpenLoop
+            | Self::PerRequest
+            | Self::TcpPerRequest
+            | Self::BodyHttp
+            | Self::BodyTcp => rounds,
+        }
     }
 
     pub(crate) fn title(self) -> &'static str {

@@ -9,7 +9,7 @@ use core::time::Duration;
 use std::time::Instant;
 
 /// Connections open and caches fill before the window.
-const WARM: Duration = Duration::from_millis(500);
+const WARM: Duration = Duration::from_millis(200);
 /// A CPU that is busier than this has nothing left to give.
 const FULL: f64 = 0.97;
 

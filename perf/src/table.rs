@@ -66,7 +66,7 @@ impl Table {
             }
             lines.for_each(|line| self.put_line(&mut out, line));
         }
-        out.push_str("\nMedians. `x best`: Sluice as a multiple of the better of nginx and HAProxy; `x envoy`: of Envoy.\n");
+        out.push_str("\nMedians. `x best`: Sluice as a multiple of the better of nginx and HAProxy, round by round; `x envoy`: of Envoy.\n");
         out.push_str("~ marks what says more about load and origin (CPU 1 was full, or an open loop fell behind) than about the proxy.\n");
         for remark in &self.remarks {
             put(&mut out, format_args!("! {remark}\n"));
@@ -90,14 +90,14 @@ impl Table {
 
     /// Sluice as a multiple of the best of these peers.
     fn ratio(&self, line: &Line, peers: &[Kind]) -> Option<f64> {
-        let of = |kind: Kind| line.cells[self.kinds.iter().position(|known| *known == kind)?].median();
-        let rivals = peers.iter().filter_map(|kind| of(*kind));
+        let of = |kind: Kind| Some(&line.cells[self.kinds.iter().position(|known| *known == kind)?]);
+        let rivals = peers.iter().filter_map(|kind| of(*kind)).filter_map(|cell| Some((cell.median()?, cell)));
         let best = match line.better {
-            Better::Less => rivals.reduce(f64::min)?,
-            Better::More => rivals.reduce(f64::max)?,
+            Better::Less => rivals.reduce(|best, next| if next.0 < best.0 { next } else { best })?,
+            Better::More => rivals.reduce(|best, next| if next.0 > best.0 { next } else { best })?,
             Better::Neither => return None,
         };
-        Some(of(Kind::Sluice)? / best).filter(|ratio| ratio.is_finite())
+        of(Kind::Sluice)?.over(best.1).filter(|ratio| ratio.is_finite())
     }
 
     /// Everything that was read, for programs.
@@ -122,12 +122,23 @@ impl Table {
 
 impl Cell {
     fn median(&self) -> Option<f64> {
-        let mut sorted = self.values.clone();
-        sorted.sort_by(f64::total_cmp);
-        let middle = sorted.len() / 2;
-        let upper = *sorted.get(middle)?;
-        Some(if sorted.len().is_multiple_of(2) { f64::midpoint(sorted[middle - 1], upper) } else { upper })
+        median(self.values.clone())
     }
+
+    /// The median of what this is of the other in the same round: a second in which the whole machine was slow drops out.
+    fn over(&self, other: &Self) -> Option<f64> {
+        if self.values.len() != other.values.len() {
+            return Some(self.median()? / other.median()?);
+        }
+        median(self.values.iter().zip(&other.values).map(|(ours, theirs)| ours / theirs).collect())
+    }
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    let upper = *values.get(middle)?;
+    Some(if values.len().is_multiple_of(2) { f64::midpoint(values[middle - 1], upper) } else { upper })
 }
 
 /// Three digits that count, no more.
@@ -179,6 +190,13 @@ mod tests {
         assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
         assert_eq!(median(&[]), None);
+    }
+
+    #[test]
+    fn rounds_are_compared_one_by_one() {
+        let cell = |values: &[f64]| Cell { values: values.to_vec(), doubtful: false };
+        assert_eq!(cell(&[1.0, 20.0, 3.0]).over(&cell(&[2.0, 40.0, 3.0])), Some(0.5));
+        assert_eq!(cell(&[1.0, 3.0]).over(&cell(&[4.0])), Some(0.5), "a round is missing");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::process::Command;
 /// What to compare, how long.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Short windows and few rounds: shows that it works, proves little, is not kept
+    /// Few rounds: shows that it works, proves little, is not kept
     #[arg(long)]
     quick: bool,
     /// Peers to compare with
