@@ -11,7 +11,7 @@ use std::{
 
 use config::{Loaded, Snapshot};
 
-use crate::status::{Refusal, SourceFile, Status};
+use crate::status::{Offer, Refusal, SourceFile, Status};
 
 /// What control asks of the workers. Called from one thread, never from a worker.
 pub trait Engine: Send + 'static {
@@ -75,9 +75,9 @@ impl Configuration {
     }
 
     /// Puts a candidate in force on all workers, or leaves everything as it is.
-    pub(crate) fn apply(&mut self, candidate: &Candidate) -> Result<Outcome, Vec<String>> {
+    pub(crate) fn apply(&mut self, candidate: &Candidate, offer: Offer) -> Result<Outcome, Vec<String>> {
         if candidate.snapshot.hash == self.status.live().snapshot.hash {
-            self.status.refused(None);
+            self.status.confirmed(offer);
             return Ok(Outcome::Unchanged);
         }
         self.engine.apply(&candidate.snapshot).map_err(|reason| vec![reason])?;
@@ -86,8 +86,8 @@ impl Configuration {
     }
 
     /// Notes why a candidate is not in force.
-    pub(crate) fn refuse(&self, reasons: Vec<String>) {
-        self.status.refused(Some(Refusal::new(reasons)));
+    pub(crate) fn refuse(&self, offer: Offer, reasons: Vec<String>) {
+        self.status.refused(Refusal::new(offer, reasons));
     }
 
     /// Compiles `text` as if it stood in the file, then puts it there. What the file held before is given back, to restore it by

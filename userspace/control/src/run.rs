@@ -22,7 +22,7 @@ use crate::{
     desk::Desk,
     log::{self, LogWriter},
     notify::{Notifier, Watchdog},
-    status::Phase,
+    status::{Offer, Phase},
     watch::Watcher,
 };
 
@@ -259,10 +259,10 @@ impl Conductor {
             }
             let candidate = match read.and_then(|read| read) {
                 Ok(candidate) => candidate,
-                Err(reasons) => return self.refuse(reasons).await,
+                Err(reasons) => return self.refuse(Offer::File, reasons).await,
             };
             if self.watched == candidate.watched {
-                return self.apply(candidate, began).await;
+                return self.apply(candidate, Offer::File, began).await;
             }
             // Other files than before: read again once they are watched, or a change in between would be missed.
             self.watched.clone_from(&candidate.watched);
@@ -278,9 +278,9 @@ impl Conductor {
         let written = self.configuration.ask(move |configuration| configuration.write(&text)).await;
         let (candidate, before) = match written.map_err(|error| vec![error.to_string()]).and_then(|written| written) {
             Ok(written) => written,
-            Err(reasons) => return self.refuse(reasons).await,
+            Err(reasons) => return self.refuse(Offer::Request, reasons).await,
         };
-        let outcome = self.apply(candidate, began).await;
+        let outcome = self.apply(candidate, Offer::Request, began).await;
         if outcome.is_err()
             && let Ok(Err(error)) = self.configuration.ask(move |configuration| configuration.replace(&before)).await
         {
@@ -290,16 +290,16 @@ impl Conductor {
     }
 
     /// Opens the admin API's sockets, has the workers apply the candidate, then serves it here too: all of it or nothing.
-    async fn apply(&mut self, candidate: Candidate, began: Instant) -> Result<Outcome, Vec<String>> {
+    async fn apply(&mut self, candidate: Candidate, offer: Offer, began: Instant) -> Result<Outcome, Vec<String>> {
         if self.office.status.phase() == Phase::Draining {
             return Err(vec!["the process is draining".to_owned()]);
         }
         let snapshot = Arc::clone(candidate.snapshot());
         let doors = match self.house.prepare(&snapshot.admin) {
             Ok(doors) => doors,
-            Err(error) => return self.refuse(vec![error.to_string()]).await,
+            Err(error) => return self.refuse(offer, vec![error.to_string()]).await,
         };
-        let applied = self.configuration.ask(move |configuration| configuration.apply(&candidate)).await;
+        let applied = self.configuration.ask(move |configuration| configuration.apply(&candidate, offer)).await;
         match applied.map_err(|error| vec![error.to_string()]).and_then(|applied| applied) {
             Ok(Outcome::Unchanged) => Ok(Outcome::Unchanged),
             Ok(outcome) => {
@@ -314,19 +314,19 @@ impl Conductor {
                 tracing::info!("configuration {} is in force after {:?}", snapshot.generation, began.elapsed());
                 Ok(outcome)
             }
-            Err(reasons) => self.refuse(reasons).await,
+            Err(reasons) => self.refuse(offer, reasons).await,
         }
     }
 
     /// Says everywhere that a configuration was refused.
-    async fn refuse(&self, reasons: Vec<String>) -> Result<Outcome, Vec<String>> {
+    async fn refuse(&self, offer: Offer, reasons: Vec<String>) -> Result<Outcome, Vec<String>> {
         self.counters.rejected.increment();
         tracing::error!("the configuration was refused; the one in force stays");
         for reason in &reasons {
             tracing::error!("{reason}");
         }
         let noted = reasons.clone();
-        drop(self.configuration.ask(move |configuration| configuration.refuse(noted)).await);
+        drop(self.configuration.ask(move |configuration| configuration.refuse(offer, noted)).await);
         Err(reasons)
     }
 

@@ -36,7 +36,7 @@ pub(crate) struct Live {
     pub(crate) files: Arc<[SourceFile]>,
     /// When it came into force.
     pub(crate) since: String,
-    /// Why the last one offered was refused; gone once one is applied, or the one in force is offered again.
+    /// Why the last one offered was refused; gone once one is applied, or the one in force is offered again the same way.
     pub(crate) refusal: Option<Arc<Refusal>>,
 }
 
@@ -47,9 +47,20 @@ pub(crate) struct SourceFile {
     pub(crate) text: String,
 }
 
+/// How a configuration is offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Offer {
+    /// It stands in the file.
+    File,
+    /// By a request; the file holds it only once it is accepted.
+    Request,
+}
+
 /// Why a configuration was refused.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub(crate) struct Refusal {
+    /// How it was offered.
+    offer: Offer,
     /// When.
     pub(crate) at: String,
     /// Each reason, with file, line and field where it has them.
@@ -57,8 +68,8 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    pub(crate) fn new(reasons: Vec<String>) -> Self {
-        Self { at: clock::now(), reasons }
+    pub(crate) fn new(offer: Offer, reasons: Vec<String>) -> Self {
+        Self { offer, at: clock::now(), reasons }
     }
 }
 
@@ -89,9 +100,19 @@ impl Status {
         self.live.store(Arc::new(Live { snapshot, files, since: clock::now(), refusal: None }));
     }
 
-    /// Another configuration was refused, or (`None`) the refusal is settled.
-    pub(crate) fn refused(&self, refusal: Option<Refusal>) {
+    /// Another configuration was refused.
+    pub(crate) fn refused(&self, refusal: Refusal) {
+        self.set_refusal(Some(Arc::new(refusal)));
+    }
+
+    /// The one in force was offered again. Found in the file it says nothing of what a request had offered, and which is not there.
+    pub(crate) fn confirmed(&self, offer: Offer) {
+        let refusal = self.live.load().refusal.clone();
+        self.set_refusal(refusal.filter(|refusal| offer == Offer::File && refusal.offer == Offer::Request));
+    }
+
+    fn set_refusal(&self, refusal: Option<Arc<Refusal>>) {
         let live = Live::clone(&self.live.load());
-        self.live.store(Arc::new(Live { refusal: refusal.map(Arc::new), ..live }));
+        self.live.store(Arc::new(Live { refusal, ..live }));
     }
 }

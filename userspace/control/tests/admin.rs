@@ -163,7 +163,13 @@ fn a_put_configuration_is_written_and_applied_or_neither() {
     assert!(reason.contains("address in use"), "{reason}");
     assert_eq!(file(), second, "what cannot be applied does not stay in the file");
     scene.told.refusing.store(false, SeqCst);
+    // The restored file is noticed, and read once more because it is asked for: that is no answer to what was refused.
+    assert_eq!(scene.socket().reload().unwrap(), "this configuration is in force already\n");
+    let refused = scene.socket().config().unwrap().refused.expect("it is still told why");
+    assert!(refused.reasons[0].contains("address in use"), "{refused:?}");
+    assert_eq!(scene.socket().stats().unwrap().total("sluice_config_rejected_total", &[]), 2);
     assert_eq!(put(&second), (200, "this configuration is in force already\n".to_owned()));
+    assert_eq!(scene.socket().config().unwrap().refused, None, "another was accepted");
     let left: Vec<_> = fs::read_dir(scene.folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(left.iter().all(|name| !name.to_str().unwrap().contains(".new")), "{left:?}");
     scene.end();
