@@ -8,8 +8,8 @@ use alloc::vec::Vec;
 
 use crate::code::ErrorCode;
 
-pub(crate) use payload::{Priority, Trimmed, goaway, priority_update, trim, window_increment, word};
-pub(crate) use settings::{PeerSettings, Setting, write_settings};
+pub(crate) use payload::{Priority, goaway, priority_update, trim, window_increment, word};
+pub(crate) use settings::{PeerSettings, Setting, WINDOW_DEFAULT, WINDOW_MAX, write_settings};
 
 /// What begins a client's connection (RFC 9113 §3.4).
 pub(crate) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

@@ -19,7 +19,6 @@ pub(crate) enum Setting {
     Push = 2,
     Streams = 3,
     Window = 4,
-    PayloadBytes = 5,
     ListBytes = 6,
     /// RFC 8441 §3.
     ConnectProtocol = 8,
