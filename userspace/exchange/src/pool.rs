@@ -50,6 +50,7 @@ pub struct Pool {
     lending: Arc<Lending>,
     alone: bool,
     lending_now: Cell<bool>,
+    retired: Cell<bool>,
     freed: Signal,
     lent: Cell<u64>,
     taken: Cell<u64>,
@@ -79,6 +80,7 @@ impl Pool {
             lending,
             alone,
             lending_now: Cell::new(false),
+            retired: Cell::new(false),
             freed: Signal::default(),
             lent: Cell::new(0),
             taken: Cell::new(0),
@@ -146,7 +148,7 @@ impl Pool {
     pub fn give(self: &Rc<Self>, conn: Rc<Conn>, now: Instant) {
         let ring = conn.stream().ring().clone();
         self.freed.notify(&ring);
-        if !conn.can_reuse() || self.idle.borrow().len() >= IDLE_MAX {
+        if !conn.can_reuse() || self.retired.get() || self.idle.borrow().len() >= IDLE_MAX {
             self.closed();
             return;
         }
@@ -189,8 +191,9 @@ impl Pool {
         });
     }
 
-    /// Closes everything idle here: the endpoint is gone, or the worker ends.
-    pub fn clear(&self) {
+    /// Keeps nothing any more: the endpoint is gone, or the worker ends. What is under way closes its connection when it has ended.
+    pub fn retire(&self) {
+        self.retired.set(true);
         for _ in self.idle.borrow_mut().drain(..) {
             self.closed();
         }

@@ -55,6 +55,9 @@ impl Cluster {
                 old.map_or_else(|| Rc::new(Endpoint::new(Arc::clone(endpoint), &config.name, house)), Rc::clone)
             })
             .collect();
+        if let Some(previous) = previous {
+            previous.retire(|endpoint| !endpoints.iter().any(|kept| Rc::ptr_eq(kept, endpoint)));
+        }
         let policy = match config.policy {
             Policy::RoundRobin => balance::Policy::RoundRobin,
             Policy::LeastRequest => balance::Policy::LeastRequest,
@@ -94,6 +97,11 @@ impl Cluster {
     /// Its configuration.
     pub fn config(&self) -> &Arc<config::Cluster> {
         &self.config
+    }
+
+    /// Closes the idle connections of endpoints that are gone, which exchanges under way may keep for long.
+    pub(crate) fn retire(&self, is_gone: impl Fn(&Rc<Endpoint>) -> bool) {
+        self.endpoints.iter().filter(|endpoint| is_gone(endpoint)).for_each(|endpoint| endpoint.pool.retire());
     }
 
     pub(crate) fn slot(&self) -> ClusterSlot {
@@ -172,6 +180,6 @@ impl Endpoint {
 
 impl Drop for Endpoint {
     fn drop(&mut self) {
-        self.pool.clear();
+        self.pool.retire();
     }
 }

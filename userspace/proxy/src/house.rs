@@ -140,11 +140,11 @@ impl House {
             listener.take(new.listeners.get(name).cloned(), self.ring.now());
         }
         self.clusters.borrow_mut().iter_mut().for_each(|slot| {
-            if slot.as_ref().is_some_and(|cluster| new.cluster(cluster.slot()).is_none()) {
-                *slot = None;
+            if let Some(gone) = slot.take_if(|cluster| new.cluster(cluster.slot()).is_none()) {
+                gone.retire(|_| true);
             }
         });
-        self.routes.tidy();
+        self.routes.tidy(&new);
         self.shared.tidy();
         // Connections that wait look at their listener again.
         self.ring.wake_all();

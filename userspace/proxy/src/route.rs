@@ -7,7 +7,11 @@ use core::{
     hash::{BuildHasherDefault, Hasher},
 };
 use stats::{Counter, Histogram, Page, metrics};
-use std::{collections::HashMap, rc::Rc, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    rc::Rc,
+    sync::Arc,
+};
 
 /// The routes used so far. A route's address is its key, since a changed route is another one.
 #[derive(Default)]
@@ -43,9 +47,15 @@ impl Routes {
         Rc::clone(self.routes.borrow_mut().entry(Arc::as_ptr(config).addr()).or_insert_with(make))
     }
 
-    /// Forgets routes that are in no configuration any more.
-    pub(crate) fn tidy(&self) {
-        self.routes.borrow_mut().retain(|_, route| Arc::strong_count(&route.config) > 1);
+    /// Forgets routes that are not in `snapshot`. (How often a configuration is held does not tell: other workers hold it for the same reason.)
+    pub(crate) fn tidy(&self, snapshot: &config::Snapshot) {
+        let http = snapshot.listeners.values().filter_map(|listener| match &listener.kind {
+            config::Kind::Http(http) => Some(http),
+            config::Kind::Tcp(_) => None,
+        });
+        let live: HashSet<usize, BuildHasherDefault<AddressHasher>> =
+            http.flat_map(|http| http.routes.iter().map(|route| Arc::as_ptr(route).addr())).collect();
+        self.routes.borrow_mut().retain(|address, _| live.contains(address));
     }
 }
 
