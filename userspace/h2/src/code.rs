@@ -1,4 +1,4 @@
-//! What RST_STREAM and GOAWAY say (RFC 9113 §7), and what that means to those who know no HTTP/2.
+//! What `RST_STREAM` and GOAWAY say (RFC 9113 §7), and what that means to those who know no HTTP/2.
 
 use model::{Blame, Cause, Fault};
 

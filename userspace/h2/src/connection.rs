@@ -56,6 +56,7 @@ impl Default for Settings {
 
 /// What happened.
 #[derive(Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a head in a box would be one more allocation for each request")]
 pub enum Event {
     /// A stream's message goes on. A request's head is the first that is heard of its stream, which from then on is known until it is
     /// [released](Connection::release).
@@ -319,9 +320,8 @@ impl Connection {
     }
 
     pub(crate) fn goaway(&mut self, last: u32, code: ErrorCode) {
-        let [a, b, c, d] = last.to_be_bytes();
-        let [e, f, g, h] = code.number().to_be_bytes();
-        frame::write(&mut self.front, Kind::GoAway, 0, 0, &[a, b, c, d, e, f, g, h]);
+        let payload = (u64::from(last) << 32 | u64::from(code.number())).to_be_bytes();
+        frame::write(&mut self.front, Kind::GoAway, 0, 0, &payload);
     }
 
     /// The peer's fault, by which this stream or the connection ends.

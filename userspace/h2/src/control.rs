@@ -1,4 +1,4 @@
-//! Frames about the connection: SETTINGS, PING, GOAWAY, WINDOW_UPDATE, priorities; and the commands that lead to them.
+//! Frames about the connection: SETTINGS, PING, GOAWAY, `WINDOW_UPDATE`, priorities; and the commands that lead to them.
 
 use alloc::vec::Vec;
 

@@ -24,7 +24,7 @@ pub enum Limit {
     Settings,
     /// DATA frames without data: the connection ends.
     EmptyData,
-    /// Other frames that move nothing (PRIORITY, WINDOW_UPDATE, unknown ones, those of closed streams): the connection ends.
+    /// Other frames that move nothing (PRIORITY, `WINDOW_UPDATE`, unknown ones, those of closed streams): the connection ends.
     Chatter,
     /// Bytes of answers (acknowledgements, resets, updates) that the peer provokes and does not read: the connection ends.
     Unread,

@@ -1,4 +1,4 @@
-//! Extensible priorities (RFC 9218): `u=0..7, i`, from the Priority field or a PRIORITY_UPDATE. What cannot be read counts for nothing.
+//! Extensible priorities (RFC 9218): `u=0..7, i`, from the Priority field or a `PRIORITY_UPDATE`. What cannot be read counts for nothing.
 
 /// How urgent a stream's data is, and whether a part of it is of use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -71,6 +71,7 @@ impl Gather {
 }
 
 /// What one step gave.
+#[expect(clippy::large_enum_variant, reason = "a head in a box would be one more allocation for each request")]
 pub(crate) enum Step {
     Told(Event),
     /// Look at what is pending, then go on.
@@ -182,7 +183,16 @@ impl Connection {
                 self.nuisance(Nuisance::Chatter)?;
                 self.reading = if head.length == 0 { Reading::NEXT } else { Reading::Skip(head.length) };
             }
-            _ => self.reading = Reading::Payload(head),
+            Kind::Headers
+            | Kind::Priority
+            | Kind::Reset
+            | Kind::Settings
+            | Kind::PushPromise
+            | Kind::Ping
+            | Kind::GoAway
+            | Kind::WindowUpdate
+            | Kind::Continuation
+            | Kind::PriorityUpdate => self.reading = Reading::Payload(head),
         }
         Ok(Step::Again)
     }

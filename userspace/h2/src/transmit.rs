@@ -14,7 +14,7 @@ use crate::{
     streams::{QUEUE_BYTES_MAX, Sending},
 };
 
-/// A DATA frame from this size on is worth two WINDOW_UPDATEs, in bytes.
+/// A DATA frame from this size on is worth two `WINDOW_UPDATE`s, in bytes.
 const WORTH_AN_UPDATE: usize = 256;
 
 impl Connection {

@@ -161,7 +161,7 @@ fn frame_definitions() {
             ("9113 6.2 HEADERS on the connection", "headers 0 es eh x=y", "fault http2_protocol => goaway 0 ProtocolError"),
             ("9113 6.2 padded, with a priority", "raw 1 45 1 02 00000003 10 828684410161 0000", "GET1 =>"),
             ("9113 6.2 padded", "headers 1 es eh pad :method=GET :scheme=http :authority=a :path=/", "GET1 =>"),
-            ("9113 6.2 too much padding", "raw 1 13 1 0482868401", "fault http2_protocol => goaway 0 ProtocolError"),
+            ("9113 6.2 too much padding", "raw 1 13 1 0582868401", "fault http2_protocol => goaway 0 ProtocolError"),
             ("9113 6.2 no room for the priority", "raw 1 37 1 00000003", "fault http2_protocol => goaway 0 FrameSizeError"),
             ("9113 6.3 PRIORITY on the connection", "priority 0 3", "fault http2_protocol => goaway 0 ProtocolError"),
             ("9113 6.3 of a wrong size", "post 1; raw 2 0 1 00000003", "POST1 | 1 reset http2_protocol Unsafe => rst 1 FrameSizeError"),

@@ -103,15 +103,18 @@ impl FrameHead {
 
     /// The reserved bit is ignored (RFC 9113 §4.1).
     pub(crate) fn parse(bytes: [u8; HEAD_BYTES]) -> Self {
-        let [a, b, c, kind, flags, d, e, f, g] = bytes;
-        let stream = u32::from_be_bytes([d, e, f, g]) & 0x7fff_ffff;
-        Self { length: u32::from_be_bytes([0, a, b, c]), kind: Kind::of(kind), flags, stream }
+        let [high, middle, low, kind, flags, stream @ ..] = bytes;
+        let length = u32::from_be_bytes([0, high, middle, low]);
+        Self { length, kind: Kind::of(kind), flags, stream: u32::from_be_bytes(stream) & 0x7fff_ffff }
     }
 
     pub(crate) fn bytes(self) -> [u8; HEAD_BYTES] {
-        let [_, a, b, c] = self.length.to_be_bytes();
-        let [d, e, f, g] = self.stream.to_be_bytes();
-        [a, b, c, self.kind.number(), self.flags, d, e, f, g]
+        let ([_, high, middle, low], stream) = (self.length.to_be_bytes(), self.stream.to_be_bytes());
+        let mut bytes = [high, middle, low, self.kind.number(), self.flags, 0, 0, 0, 0];
+        if let Some(place) = bytes.last_chunk_mut() {
+            *place = stream;
+        }
+        bytes
     }
 
     pub(crate) fn end_stream(self) -> bool {

@@ -41,7 +41,7 @@ pub(crate) fn word(payload: &[u8]) -> u32 {
     payload.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes))
 }
 
-/// What a WINDOW_UPDATE grants; the reserved bit is ignored.
+/// What a `WINDOW_UPDATE` grants; the reserved bit is ignored.
 pub(crate) fn window_increment(payload: &[u8]) -> u32 {
     word(payload) & 0x7fff_ffff
 }
@@ -51,7 +51,7 @@ pub(crate) fn goaway(payload: &[u8]) -> (u32, ErrorCode) {
     (word(payload) & 0x7fff_ffff, ErrorCode::from_number(word(payload.get(4..).unwrap_or_default())))
 }
 
-/// The stream a PRIORITY_UPDATE is about, and its priority field value (RFC 9218 §7.1).
+/// The stream a `PRIORITY_UPDATE` is about, and its priority field value (RFC 9218 §7.1).
 pub(crate) fn priority_update(payload: &[u8]) -> (u32, &[u8]) {
     (word(payload) & 0x7fff_ffff, payload.get(4..).unwrap_or_default())
 }

@@ -23,19 +23,8 @@ pub(crate) fn is_token(text: &[u8]) -> bool {
 }
 
 fn is_token_byte(byte: u8) -> bool {
-    TOKEN[usize::from(byte) % TOKEN.len()]
+    byte.is_ascii_alphanumeric() || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
 }
-
-static TOKEN: [bool; 256] = {
-    let mut token = [false; 256];
-    let allowed = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-    let mut at = 0;
-    while at < allowed.len() {
-        token[allowed[at] as usize] = true;
-        at += 1;
-    }
-    token
-};
 
 /// Whether `path` is a path with or without a query: visible ASCII, no fragment (RFC 9113 §8.3.1).
 pub(crate) fn is_path(path: &[u8]) -> bool {

@@ -50,7 +50,7 @@ impl ReceiveWindow {
 
     /// A frame of so many bytes has come.
     pub(crate) fn receive(&mut self, bytes: u32) -> Result<(), Exceeded> {
-        let bytes = i32::try_from(bytes).map_err(|_| Exceeded)?;
+        let bytes = i32::try_from(bytes).map_err(|_out_of_range| Exceeded)?;
         if bytes > self.open {
             return Err(Exceeded);
         }
@@ -99,7 +99,7 @@ impl ReceiveWindow {
 
 fn shifted(window: i32, by: i64) -> Result<i32, Exceeded> {
     let window = i64::from(window) + by;
-    if window > i64::from(WINDOW_MAX) { Err(Exceeded) } else { i32::try_from(window).map_err(|_| Exceeded) }
+    if window > i64::from(WINDOW_MAX) { Err(Exceeded) } else { i32::try_from(window).map_err(|_out_of_range| Exceeded) }
 }
 
 #[cfg(test)]

@@ -312,9 +312,10 @@ impl Connection {
             self.end_stream(stream, Fault { scope: Scope::Stream, ..Fault::client(Cause::DownstreamReset) });
             return Ok(Step::Again);
         }
-        let fault = match ErrorCode::from_number(code) {
-            ErrorCode::RefusedStream => Self::refused_fault(),
-            _ => Fault { cause: Cause::UpstreamReset, scope: Scope::Stream, blame: Blame::Origin, retry: Retry::Unsafe },
+        let fault = if code == ErrorCode::RefusedStream.number() {
+            Self::refused_fault()
+        } else {
+            Fault { cause: Cause::UpstreamReset, scope: Scope::Stream, blame: Blame::Origin, retry: Retry::Unsafe }
         };
         if complete && code == ErrorCode::NoError.number() {
             // The response is whole, and the rest of the request not wanted (RFC 9113 §8.1).

@@ -13,7 +13,7 @@ use crate::{
     frame::{self, HEAD_BYTES, Kind},
     head,
     receive::number,
-    streams::{Receiving, Sending, UNKNOWN},
+    streams::{Receiving, Sending, Stream, UNKNOWN},
 };
 
 /// Content that may wait on one stream before [`Connection::room`] says that there is none, in bytes. One Part may go beyond it.
@@ -173,7 +173,7 @@ impl Connection {
     /// Resets a stream, both ways. It is still to be released.
     pub fn reset(&mut self, id: StreamId, code: ErrorCode) {
         let stream = stream_number(id);
-        if self.streams.get(stream).is_none_or(|found| found.is_closed()) {
+        if self.streams.get(stream).is_none_or(Stream::is_closed) {
             return;
         }
         frame::write(&mut self.front, Kind::Reset, 0, stream, &code.number().to_be_bytes());
@@ -194,7 +194,7 @@ impl Connection {
         match (found.sending, found.receiving) {
             (Sending::Ending, Receiving::Body | Receiving::Nothing) if self.side == Side::Server => found.receiving = Receiving::Dropped,
             (Sending::Ending, Receiving::Dropped) if self.side == Side::Server => {}
-            (Sending::Done, Receiving::Done) | (Sending::Ending, Receiving::Done) => {}
+            (Sending::Done | Sending::Ending, Receiving::Done) => {}
             (Sending::Done, _) if self.side == Side::Server => return self.reset(id, ErrorCode::NoError),
             _ => return self.reset(id, ErrorCode::Cancel),
         }

@@ -13,6 +13,7 @@ pub(crate) const UNKNOWN: u64 = u64::MAX;
 
 /// A stream that somebody above knows of.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub(crate) struct Stream {
     /// Content still to come, or [`UNKNOWN`].
     pub(crate) content_in: u64,

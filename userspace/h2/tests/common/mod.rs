@@ -3,7 +3,6 @@
 //! Frames are separated by `;`: `get 1`, `post 1`, `headers 1 es eh :method=GET x=y`, `cont 1 eh x=y`, `data 1 es hello`, `rst 1 8`,
 //! `settings 4=10`, `settings ack`, `ping 8bytes!!`, `goaway 7 0`, `window 1 100`, `priority 1 3`, `raw TYPE FLAGS STREAM HEX`. What has no
 //! `=` in a field list is the block itself, in hexadecimal; `pad` pads with three bytes; `_` in a value is a space.
-#![expect(dead_code, reason = "no test uses all of it")]
 #![expect(clippy::unwrap_used, clippy::format_push_string, reason = "a test helper may fail, and need not be quick")]
 
 use buf::{Chunk, Output};
