@@ -65,6 +65,13 @@ impl Codec {
         }
     }
 
+    /// Whether the peer has said that its message, all of which has come, was its last.
+    pub(crate) fn peer_has_ended(&self) -> bool {
+        match self {
+            Self::H1(codec) => codec.peer_has_ended(),
+        }
+    }
+
     pub(crate) fn in_head(&self) -> bool {
         match self {
             Self::H1(codec) => codec.in_head(),

@@ -72,6 +72,11 @@ impl Conn {
         self.state.borrow().codec.can_reuse()
     }
 
+    /// Whether the client has said that it sends nothing more, and sent nothing more: then nothing is lost by closing without listening.
+    pub fn peer_has_ended(&self) -> bool {
+        self.state.borrow().codec.peer_has_ended() && !self.stream.has_received()
+    }
+
     /// Whether an upstream connection that has been idle is still silent and open.
     pub fn is_quiet(&self) -> bool {
         !self.stream.has_received()

@@ -48,10 +48,12 @@ pub(crate) struct Exchange {
     pub(crate) head_only: bool,
     /// The client waits for 100 (Continue) before it sends its content.
     pub(crate) expects_continue: bool,
+    /// The client has said that it sends no further request (RFC 9112 §9.6).
+    pub(crate) last: bool,
 }
 
 impl Exchange {
-    pub(crate) const NEW: Self = Self { version: Version::Http11, head_only: false, expects_continue: false };
+    pub(crate) const NEW: Self = Self { version: Version::Http11, head_only: false, expects_continue: false, last: false };
 }
 
 /// Which requests and which responses are ours.
@@ -163,6 +165,11 @@ impl Connection {
     /// Whether no exchange can follow the present one: once it is over the connection is closed.
     pub fn must_close(&self) -> bool {
         !self.persistent
+    }
+
+    /// Whether the client has said that it sends no further request, and the present one has come whole (server side only).
+    pub fn peer_has_ended(&self) -> bool {
+        self.exchange.last && self.receiving == Receiving::Done
     }
 
     /// Whether [`receive`](Self::receive) takes nothing because the present exchange must be completed first: it is a pipelined

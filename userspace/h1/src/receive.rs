@@ -189,7 +189,7 @@ impl Connection {
     fn received_request(&mut self, message: Message) -> Part {
         let Message { head, version, chunked, persistent, expects_continue } = message;
         let head_only = head.request().is_some_and(|line| line.method == Method::Head);
-        self.exchange = Exchange { version, head_only, expects_continue };
+        self.exchange = Exchange { version, head_only, expects_continue, last: !persistent };
         self.persistent &= persistent;
         self.content_follows(&head, chunked);
         Part::Head(head)

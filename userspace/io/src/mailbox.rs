@@ -2,7 +2,10 @@
 
 use core::future::poll_fn;
 use crossbeam::queue::ArrayQueue;
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use crate::{Bell, Errno, Ring};
 
@@ -13,19 +16,24 @@ const LETTERS_MAX: usize = 256;
 pub struct Mailbox<T> {
     ring: Ring,
     slot: u32,
-    letters: Arc<ArrayQueue<T>>,
+    letters: Arc<Letters<T>>,
 }
 
 /// The other threads' end.
 pub struct Post<T> {
-    letters: Arc<ArrayQueue<T>>,
+    letters: Arc<Letters<T>>,
     bell: Bell,
+}
+
+struct Letters<T> {
+    unread: ArrayQueue<T>,
+    refused: AtomicU64,
 }
 
 /// A mailbox on `ring`, and the post to it.
 pub fn mailbox<T>(ring: &Ring) -> Result<(Mailbox<T>, Post<T>), Errno> {
     let bell = ring.with(|reactor| reactor.backend.bell())?;
-    let letters = Arc::new(ArrayQueue::new(LETTERS_MAX));
+    let letters = Arc::new(Letters { unread: ArrayQueue::new(LETTERS_MAX), refused: AtomicU64::new(0) });
     let slot = ring.with(|reactor| reactor.watch(bell.clone()));
     Ok((Mailbox { ring: ring.clone(), slot, letters: Arc::clone(&letters) }, Post { letters, bell }))
 }
@@ -36,7 +44,7 @@ impl<T> Mailbox<T> {
         poll_fn(|_| {
             let task = self.ring.task();
             loop {
-                if let Some(letter) = self.letters.pop() {
+                if let Some(letter) = self.letters.unread.pop() {
                     return core::task::Poll::Ready(letter);
                 }
                 if self.ring.with(|reactor| reactor.poll_rung(self.slot, task)).is_pending() {
@@ -57,9 +65,16 @@ impl<T> Drop for Mailbox<T> {
 impl<T> Post<T> {
     /// Posts a letter; gives it back when the box is full.
     pub fn send(&self, letter: T) -> Result<(), T> {
-        self.letters.push(letter)?;
+        self.letters.unread.push(letter).inspect_err(|_| {
+            self.letters.refused.fetch_add(1, Ordering::Relaxed);
+        })?;
         self.bell.ring();
         Ok(())
+    }
+
+    /// Letters that were given back because the box was full.
+    pub fn refused(&self) -> u64 {
+        self.letters.refused.load(Ordering::Relaxed)
     }
 }
 

@@ -45,6 +45,8 @@ pub(crate) struct Flags {
     pub(crate) finish: bool,
     /// Our half is closed.
     pub(crate) finished: bool,
+    /// Nothing more is written or awaited.
+    pub(crate) ending: bool,
     /// Nobody holds a handle: close when the output is empty and nothing is out.
     pub(crate) released: bool,
     /// Close by a reset, dropping what is unsent.
@@ -56,7 +58,7 @@ pub(crate) struct Flags {
 impl Flags {
     /// Whether nothing will be written any more, so that our half closes after what is there.
     pub(crate) fn is_last(self) -> bool {
-        self.finish || self.released
+        self.finish || self.ending || self.released
     }
 }
 

@@ -117,6 +117,12 @@ impl Stream {
         self.ring.with(|reactor| reactor.finish(self.slot));
     }
 
+    /// Nothing will be written any more and nothing is awaited: once everything written is sent the handle may be dropped, and the peer learns
+    /// of the end with the last bytes. For a peer that has said that it sends nothing more.
+    pub fn end(&self) {
+        self.ring.with(|reactor| reactor.end(self.slot));
+    }
+
     /// Closes it at once by a reset.
     pub fn reset(mut self) {
         let slot = core::mem::replace(&mut self.slot, NO_SLOT);

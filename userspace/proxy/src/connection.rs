@@ -94,8 +94,13 @@ async fn close(scope: &Scope<'_>, conn: &Conn) {
     // As long as a client may be idle it may take for reading: closing now would cut its response.
     let now = house.ring().now();
     let until = now.after(listener.config().timeouts.idle);
-    conn.stream().finish();
-    if !matches!(house.within((listener, timer), until, conn.stream().flushed()).await, Some(Ok(()))) {
+    let silent = conn.peer_has_ended();
+    if silent {
+        conn.stream().end();
+    } else {
+        conn.stream().finish();
+    }
+    if !matches!(house.within((listener, timer), until, conn.stream().flushed()).await, Some(Ok(()))) || silent {
         return;
     }
     let until = house.ring().now() + LINGER;

@@ -153,7 +153,11 @@ impl Reactor {
         listening.armed = more;
         let released = listening.released;
         match result {
-            Ok(fd) if released || listening.accepted.len() >= ACCEPTED_MAX => self.close_unowned(fd),
+            Ok(fd) if released => self.close_unowned(fd),
+            Ok(fd) if listening.accepted.len() >= ACCEPTED_MAX => {
+                self.counts.accept_overflow += 1;
+                self.close_unowned(fd);
+            }
             Ok(fd) => listening.accepted.push_back(fd),
             Err(Errno::CANCELED) => {}
             Err(errno) => {

@@ -135,6 +135,15 @@ impl Reactor {
         }
     }
 
+    /// Nothing is written any more, nor awaited.
+    pub(crate) fn end(&mut self, slot: u32) {
+        let socket = self.socket(slot);
+        socket.flags.ending = true;
+        if socket.receive == Receive::Armed {
+            self.cancel_receive(slot);
+        }
+    }
+
     /// The handle is gone: what the kernel takes at once is sent, then the socket is closed; by a reset if `reset` or if something is left.
     pub(crate) fn release(&mut self, slot: u32, reset: bool) {
         let socket = self.socket(slot);
