@@ -1,6 +1,6 @@
 //! `perf compare`: the story of a comparison, from starting the proxies to keeping the table.
 
-use crate::bystanders;
+use crate::bystanders::Bystanders;
 use crate::interrupt;
 use crate::launch;
 use crate::load::Shape;
@@ -38,7 +38,7 @@ pub(crate) struct Options {
     /// Rounds of every row; some rows take a share of them
     #[arg(long)]
     rounds: Option<usize>,
-    /// Measure although somebody else is at work
+    /// Measure although others are at work on the CPU under test; the table says so
     #[arg(long)]
     force: bool,
     /// Where the table is kept, as NAME.txt and NAME.json
@@ -58,7 +58,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     launch::raise_file_limit()?;
     let rig = Rig::new(peers(options)?)?;
     let proxies = start_paused(&rig)?;
-    wait_for_calm(options, &proxies)?;
+    let mut bystanders = Bystanders::new(options.force);
+    bystanders.wait_for_calm(&processes(&proxies))?;
     let open_loop_rate = half_of_the_first_peers_maximum(&proxies, WINDOW)?;
     let setting = Setting { rig: &rig, window: WINDOW, open_loop_rate };
 
@@ -66,14 +67,18 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let rounds = options.rounds.unwrap_or(if options.quick { ROUNDS_QUICK } else { ROUNDS });
     for row in rows(options) {
         println!("{}", row.title());
-        for _ in 0..row.rounds(rounds) {
-            wait_for_calm(options, &proxies)?;
+        for round in 0..row.rounds(rounds) {
+            // Forced, a look at each row says what it was worth.
+            if round == 0 || !options.force {
+                bystanders.wait_for_calm(&processes(&proxies))?;
+            }
             for proxy in &proxies {
                 measure(&setting, row, proxy, &mut table)?;
             }
         }
     }
-    let about = about(&rig, rounds, &setting)?;
+    let mut about = about(&rig, rounds, &setting)?;
+    about["bystanders"] = Value::from(bystanders.to_string());
     let text = table.text(&title(&about));
     println!("\n{text}");
     options.keep.as_ref().map_or(Ok(()), |name| keep(name, &text, &table.json(&about)))
@@ -110,12 +115,8 @@ fn start_paused(rig: &Rig) -> Result<Vec<Proxy>> {
     Ok(proxies)
 }
 
-fn wait_for_calm(options: &Options, proxies: &[Proxy]) -> Result<()> {
-    if options.force {
-        return Ok(());
-    }
-    let ours: Vec<u32> = proxies.iter().flat_map(|proxy| proxy.group.processes()).collect();
-    bystanders::wait_for_calm(&ours)
+fn processes(proxies: &[Proxy]) -> Vec<u32> {
+    proxies.iter().flat_map(|proxy| proxy.group.processes()).collect()
 }
 
 /// The open loop runs at half of what nginx can do here, or whoever comes first where nginx is left out.
@@ -169,12 +170,13 @@ fn title(about: &Value) -> String {
     let versions = about["versions"].as_object().into_iter().flatten();
     let versions: Vec<String> = versions.map(|(kind, said)| format!("  {kind}: {}", said.as_str().unwrap_or_default())).collect();
     format!(
-        "Linux {}, {}, TCP {}\nOne worker on CPU 0, load and origin on CPU 1, the others paused. {} rounds in turns, windows of {} s.\nOpen loop: {:.0} requests/s.\n{}\n",
+        "Linux {}, {}, TCP {}\nOne worker on CPU 0, load and origin on CPU 1, the others paused. {} rounds in turns, windows of {} s.\n{}.\nOpen loop: {:.0} requests/s.\n{}\n",
         about["kernel"].as_str().unwrap_or_default(),
         about["cpu"].as_str().unwrap_or_default(),
         about["congestion_control"].as_str().unwrap_or_default(),
         about["rounds"],
         about["window_seconds"],
+        about["bystanders"].as_str().unwrap_or_default(),
         about["open_loop_requests_per_second"].as_f64().unwrap_or_default(),
         versions.join("\n"),
     )

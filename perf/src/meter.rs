@@ -3,6 +3,7 @@
 //! CPU time is the first number of `/proc/PID/task/*/schedstat`: nanoseconds on a CPU, user and system, of every
 //! thread, the kernel's own workers for the process's ring included, and softirq work done on its back.
 
+use crate::rig::PROXY_CPU;
 use anyhow::{Context, Result};
 use core::ops::Sub;
 use core::time::Duration;
@@ -18,6 +19,22 @@ pub(crate) fn cpu_time(processes: &[u32]) -> Duration {
         tasks.filter_map(|task| schedstat(&fs::read_to_string(task.path().join("schedstat")).ok()?)).sum()
     };
     Duration::from_nanos(processes.iter().map(of_process).sum())
+}
+
+/// The threads of a process that ran last on the CPU of the proxies, with their CPU time so far.
+pub(crate) fn on_proxy_cpu(process: u32) -> impl Iterator<Item = (u32, Duration)> {
+    let tasks = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().filter_map(Result::ok);
+    tasks.filter_map(|task| {
+        let read = |file| fs::read_to_string(task.path().join(file)).ok();
+        let is_there = last_cpu(&read("stat")?)? == PROXY_CPU;
+        let thread = task.file_name().to_str()?.parse().ok()?;
+        is_there.then_some((thread, Duration::from_nanos(schedstat(&read("schedstat")?)?)))
+    })
+}
+
+/// Field 39; the name in parentheses, the second, may hold anything.
+fn last_cpu(stat: &str) -> Option<&str> {
+    stat.rsplit_once(')')?.1.split_whitespace().nth(36)
 }
 
 fn schedstat(text: &str) -> Option<u64> {
@@ -77,7 +94,7 @@ fn kilobytes(text: &str, name: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{busy_seconds, kilobytes, schedstat};
+    use super::{busy_seconds, kilobytes, last_cpu, schedstat};
 
     #[test]
     fn reads_the_kernels_tables() {
@@ -88,5 +105,9 @@ mod tests {
         assert_eq!(kilobytes("Rss: 12 kB\nAnonymous:     3412 kB\n", "Anonymous:"), Some(3412));
         assert_eq!(kilobytes("Rss: 12 kB\n", "Anonymous:"), None);
         assert_eq!(schedstat("123456 789 3\n"), Some(123_456));
+        let stat =
+            "7 (a) b) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 99 1000 10 18446744073709551615 1 1 0 0 0 0 0 0 0 0 0 0 17 1 0 0 0\n";
+        assert_eq!(last_cpu(stat), Some("1"));
+        assert_eq!(last_cpu("7 (a) S 1\n"), None);
     }
 }
