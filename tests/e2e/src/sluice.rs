@@ -3,6 +3,7 @@
 use core::{fmt, net::SocketAddr};
 use std::{
     fs::{self, File},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     thread,
@@ -18,13 +19,14 @@ use crate::{Admin, Client, Metrics, eventually, sluice_command};
 pub struct Setup {
     text: String,
     arguments: Vec<String>,
-    files_max: Option<u32>,
+    /// A program and its arguments that runs it.
+    under: Vec<String>,
 }
 
 impl Setup {
     /// With these listeners and clusters; `version` and `admin` are added.
     pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), arguments: Vec::new(), files_max: None }
+        Self { text: text.into(), arguments: Vec::new(), under: Vec::new() }
     }
 
     /// One listener `web` at `web` that sends everything to the origins.
@@ -41,8 +43,14 @@ impl Setup {
 
     /// So many file descriptors and no more.
     #[must_use]
-    pub fn files_max(mut self, files_max: u32) -> Self {
-        self.files_max = Some(files_max);
+    pub fn files_max(self, files_max: u32) -> Self {
+        self.under(&["prlimit", &format!("--nofile={files_max}:{files_max}")])
+    }
+
+    /// Run by another program, which is given with its arguments.
+    #[must_use]
+    pub fn under(mut self, program: &[&str]) -> Self {
+        self.under = program.iter().map(|word| (*word).to_owned()).collect();
         self
     }
 
@@ -69,6 +77,8 @@ impl Setup {
     }
 
     fn launch(self, folder: TempDir) -> Sluice {
+        // Whoever it runs as has to read its configuration again.
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("the folder is ours");
         let file = folder.path().join("sluice.yaml");
         let socket = folder.path().join("admin.sock");
         let text = complete(&self.text, &socket);
@@ -84,9 +94,9 @@ impl Setup {
 
     fn command(&self) -> Command {
         let sluice = sluice_command();
-        let Some(files_max) = self.files_max else { return sluice };
-        let mut command = Command::new("prlimit");
-        command.arg(format!("--nofile={files_max}:{files_max}")).arg(sluice.get_program());
+        let [program, arguments @ ..] = &*self.under else { return sluice };
+        let mut command = Command::new(program);
+        command.args(arguments).arg(sluice.get_program());
         command
     }
 }
@@ -161,9 +171,14 @@ impl Sluice {
         fs::read_to_string(self.folder.path().join("stdout")).unwrap_or_default()
     }
 
+    /// The process that was started: it, or what it was put under.
+    pub fn process(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).expect("the process is there");
+        kill_process(self.process(), signal).expect("the process is there");
     }
 
     /// Waits for its end.

@@ -1,6 +1,8 @@
 //! What an operator does with it: ending, logs, the admin API, several workers, several processes.
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
 use e2e::{Client, Origin, Setup, Signal, Sluice, eventually, free_address, run};
+use rustix::process::{Pid, geteuid, kill_process};
 use std::{fs, net::SocketAddr, thread, time::Duration};
 
 fn one() -> (SocketAddr, Origin, Sluice) {
@@ -268,4 +270,96 @@ clusters:
     assert!(sluice.wait().success());
     assert!(client.try_response().is_err(), "it was cut, and the client can see that");
     assert!(client.is_closed() || !client.is_open_for(Duration::from_millis(1)));
+}
+
+fn needs_root() {
+    assert!(geteuid().is_root(), "this test becomes another user, or the first process of a namespace: run it as root");
+}
+
+/// The capability to listen on low ports, the only one that may be left.
+const NET_BIND_SERVICE: u64 = 1 << 10;
+
+#[test]
+fn rights_that_it_does_not_need_are_given_up() {
+    needs_root();
+    let (web, origin) = (free_address(), Origin::start("amber"));
+    let text = |origin: &dyn std::fmt::Display| {
+        format!(
+            r#"
+user: nobody
+listeners:
+  web: {{ bind: ["{web}"], http: {{ sites: [{{ hosts: ["*"], routes: [{{ to: app }}] }}] }} }}
+clusters:
+  app: {{ endpoints: ["{origin}"] }}
+"#
+        )
+    };
+    let sluice = Setup::new(text(&origin)).with(&["--workers", "2"]).start();
+    let nobody = String::from_utf8(run("id", &["-u", "nobody"]).stdout).unwrap();
+    let threads = threads(sluice.process());
+    assert!(threads.len() >= 4, "workers and control: {threads:?}");
+    for status in threads {
+        let value = |name| value(&status, name);
+        let capabilities = |name| u64::from_str_radix(value(name), 16).unwrap();
+        assert!(value("Uid:").split_whitespace().all(|id| id == nobody.trim()), "{status}");
+        assert!(
+            value("Gid:").split_whitespace().all(|id| id != "0") && !value("Groups:").split_whitespace().any(|id| id == "0"),
+            "{status}"
+        );
+        assert_eq!(value("NoNewPrivs:"), "1", "{status}");
+        assert_eq!(capabilities("CapEff:") & !NET_BIND_SERVICE, 0, "{status}");
+        assert_eq!(capabilities("CapPrm:") & !NET_BIND_SERVICE, 0, "{status}");
+        assert_eq!((capabilities("CapInh:"), capabilities("CapAmb:")), (0, 0), "{status}");
+    }
+    let mut client = Client::connect(web);
+    assert_eq!(client.get("/").text(), "amber\n");
+    let other = Origin::start("birch");
+    sluice.replace(&text(&other));
+    eventually("it still takes a change", || client.get("/").text() == "birch\n");
+}
+
+/// The status of each thread of a process.
+fn threads(process: Pid) -> Vec<String> {
+    let tasks = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    tasks.map(|task| fs::read_to_string(task.unwrap().path().join("status")).unwrap()).collect()
+}
+
+fn value<'a>(status: &'a str, name: &str) -> &'a str {
+    status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("no {name}")).trim()
+}
+
+/// The children of a process.
+fn children(parent: Pid) -> Vec<Pid> {
+    let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    let parent = parent.as_raw_nonzero().to_string();
+    let is_child = |process: &i32| {
+        let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        // After the name in parentheses: the state, the parent.
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.split(' ').nth(1) == Some(&parent))
+    };
+    processes.filter(is_child).filter_map(Pid::from_raw).collect()
+}
+
+#[test]
+fn the_first_process_of_a_container_buries_the_dead_and_ends_when_told() {
+    needs_root();
+    let (web, origin) = (free_address(), Origin::start("amber"));
+    let unshare = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "--"];
+    let mut sluice = Setup::simple(web, &[&origin]).under(&unshare).start();
+    let first = *children(sluice.process()).first().expect("unshare has started it");
+    let threads = threads(first);
+    assert_eq!(value(&threads[0], "NSpid:").split_whitespace().last(), Some("1"), "{threads:?}");
+    assert!(threads.iter().all(|status| value(status, "NoNewPrivs:") == "1"), "{threads:?}");
+
+    let target = first.to_string();
+    let left = run("nsenter", &["--target", &target, "--pid", "--", "sh", "-c", "for each in 1 2; do sleep 2 >/dev/null 2>&1 & done"]);
+    assert!(left.status.success(), "{}", String::from_utf8_lossy(&left.stderr));
+    assert_eq!(children(first).len(), 2, "who is left behind is its own");
+    eventually("the dead are buried", || children(first).is_empty());
+    let mut client = Client::connect(web);
+    assert_eq!(client.get("/").text(), "amber\n");
+
+    kill_process(first, Signal::TERM).unwrap();
+    assert!(sluice.wait().success(), "{}", sluice.log());
+    assert!(sluice.log().contains("drained"), "{}", sluice.log());
 }

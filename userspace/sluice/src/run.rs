@@ -55,11 +55,11 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let workers = workers(options, &snapshot);
     let _instance = Instance::claim(options.name.as_deref(), &options.config)?;
     descriptors::prepare(&snapshot, workers);
-    reaper::start_if_first()?;
     let doors = Doors::open(&snapshot.admin)?;
     let rights = Rights::of(&snapshot.process)?;
     snapshot.admin.socket.as_deref().map_or(Ok(()), |socket| rights.give(socket))?;
     rights.drop_others()?;
+    reaper::start_if_first()?;
     core_dumps::set(options.allow_core)?;
     let handles = start(candidate, doors, workers, forced)?;
     let version = env!("CARGO_PKG_VERSION").to_owned();
