@@ -51,7 +51,13 @@ impl Worker {
     /// A worker on `ring`, not listening yet.
     pub fn new(ring: Ring, options: HouseOptions) -> Rc<Self> {
         let house = House::new(ring, options);
-        let worker = Rc::new(Self { house, doors: RefCell::default(), accepting: Rc::default(), serving: Rc::default(), draining: Cell::new(false) });
+        let worker = Rc::new(Self {
+            house,
+            doors: RefCell::default(),
+            accepting: Rc::default(),
+            serving: Rc::default(),
+            draining: Cell::new(false),
+        });
         let house = Rc::clone(&worker.house);
         worker.house.ring().spawn(async move {
             loop {
