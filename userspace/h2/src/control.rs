@@ -68,10 +68,12 @@ impl Connection {
         }
         for (id, stream) in self.streams.iter_mut() {
             stream.window_out.shift(by).map_err(|_exceeded| ErrorCode::FlowControlError)?;
-            if stream.is_ready() && !stream.scheduled {
-                stream.scheduled = true;
-                self.schedule.add(id, stream.urgency);
+            match (stream.is_ready(), stream.scheduled) {
+                (true, false) => self.schedule.add(id, stream.urgency),
+                (false, true) => self.schedule.remove(id),
+                (true, true) | (false, false) => {}
             }
+            stream.scheduled = stream.is_ready();
         }
         Ok(())
     }

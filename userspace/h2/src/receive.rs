@@ -137,6 +137,7 @@ impl Connection {
             Reading::Head(..) | Reading::Preface(_) | Reading::Padding(_) if input.is_empty() => Ok(Step::More),
             Reading::Preface(seen) => self.preface(usize::from(seen), input),
             Reading::Head(bytes, seen) => self.frame_head(bytes, usize::from(seen), input),
+            Reading::Payload(head) if input.is_empty() && head.length > 0 => Ok(Step::More),
             Reading::Payload(head) => self.payload(head, input),
             Reading::Padding(head) => self.padding(head, input),
             Reading::Data { .. } => self.data(input),

@@ -349,6 +349,25 @@ fn urgent_responses_go_first_and_equals_take_turns() {
 }
 
 #[test]
+fn a_window_that_settings_close_opens_again() {
+    let mut connection = server();
+    let id = StreamId(1);
+    assert!(feed(&mut connection, &common::frames("get 1"), &mut Story::default()));
+    connection.send(id, Part::Head(Head { end: false, ..Head::response(200, Body::Unknown) })).unwrap();
+    connection.send(id, Part::Data(Chunk::from("abc"))).unwrap();
+    for (asked, expect) in [
+        ("settings 4=0", "headers 1 ack"),
+        ("window 1 1", "data 1 \"a\""),
+        ("settings 4=1; settings 4=0", "ack ack"),
+        ("settings 4=1", "ack data 1 \"b\""),
+        ("window 1 7", "data 1 \"c\""),
+    ] {
+        assert!(feed(&mut connection, &common::frames(asked), &mut Story::default()));
+        assert_eq!(show_frames(&transmitted(&mut connection)), expect, "{asked}");
+    }
+}
+
+#[test]
 fn leaving_loses_no_request() {
     let mut connection = server();
     let mut told = Story::default();
