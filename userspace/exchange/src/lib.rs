@@ -13,4 +13,4 @@ mod pool;
 pub use codec::Codec;
 pub use conn::Conn;
 pub use exchange::Exchange;
-pub use pool::{Lending, Pool, Taken};
+pub use pool::{Lending, Pool, Taken, Traffic};

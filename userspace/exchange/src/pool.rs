@@ -52,9 +52,21 @@ pub struct Pool {
     lending_now: Cell<bool>,
     retired: Cell<bool>,
     freed: Signal,
-    lent: Cell<u64>,
-    taken: Cell<u64>,
+    traffic: Cell<Traffic>,
     opened_here: Cell<i64>,
+}
+
+/// What has come and gone in a pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Idle connections put where other workers can take them.
+    pub lent: u64,
+    /// Idle connections taken from there.
+    pub taken: u64,
+    /// Those closed because that place was full.
+    pub lending_full: u64,
+    /// Those closed because as many idle ones are kept here as may be.
+    pub idle_full: u64,
 }
 
 struct Idle {
@@ -82,8 +94,7 @@ impl Pool {
             lending_now: Cell::new(false),
             retired: Cell::new(false),
             freed: Signal::default(),
-            lent: Cell::new(0),
-            taken: Cell::new(0),
+            traffic: Cell::default(),
             opened_here: Cell::new(0),
         })
     }
@@ -93,9 +104,15 @@ impl Pool {
         &self.lending
     }
 
-    /// How many were lent and taken here since this was last asked.
-    pub fn traffic(&self) -> (u64, u64) {
-        (self.lent.take(), self.taken.take())
+    /// What has come and gone here since this was last asked.
+    pub fn traffic(&self) -> Traffic {
+        self.traffic.take()
+    }
+
+    fn count(&self, count: impl FnOnce(&mut Traffic)) {
+        let mut traffic = self.traffic.get();
+        count(&mut traffic);
+        self.traffic.set(traffic);
     }
 
     /// Connections opened here less those closed here. Since one may be opened by one worker and closed by another this may be negative; the sum
@@ -119,7 +136,7 @@ impl Pool {
         }
         while let Some(rest) = self.lending.rests.pop() {
             if let Some(stream) = ring.adopt(rest) {
-                self.taken.set(self.taken.get() + 1);
+                self.count(|traffic| traffic.taken += 1);
                 return Taken::Reused(Conn::client(stream, settings));
             }
             self.closed();
@@ -148,7 +165,12 @@ impl Pool {
     pub fn give(self: &Rc<Self>, conn: Rc<Conn>, now: Instant) {
         let ring = conn.stream().ring().clone();
         self.freed.notify(&ring);
-        if !conn.can_reuse() || self.retired.get() || self.idle.borrow().len() >= IDLE_MAX {
+        if !conn.can_reuse() || self.retired.get() {
+            self.closed();
+            return;
+        }
+        if self.idle.borrow().len() >= IDLE_MAX {
+            self.count(|traffic| traffic.idle_full += 1);
             self.closed();
             return;
         }
@@ -167,14 +189,13 @@ impl Pool {
             if idle.len() > 1 { Some(idle.remove(0)) } else { None }
         };
         if let Some(surplus) = surplus {
-            let lent = match surplus.conn.rest().await {
-                Some(rest) => self.lending.rests.push(rest).is_ok(),
-                None => false,
-            };
-            if lent {
-                self.lent.set(self.lent.get() + 1);
-            } else {
-                self.closed();
+            match surplus.conn.rest().await.map(|rest| self.lending.rests.push(rest)) {
+                Some(Ok(())) => self.count(|traffic| traffic.lent += 1),
+                Some(Err(_full)) => {
+                    self.count(|traffic| traffic.lending_full += 1);
+                    self.closed();
+                }
+                None => self.closed(),
             }
         }
         self.lending_now.set(false);

@@ -3,7 +3,7 @@
 
 use balance::{Balancer, Pick};
 use core::cell::RefCell;
-use exchange::Pool;
+use exchange::{Pool, Traffic};
 use model::{Address, Instant};
 use stats::{Counter, Gauge, Histogram, metrics};
 use std::{rc::Rc, sync::Arc};
@@ -26,6 +26,8 @@ pub struct Cluster {
     pub(crate) retries: Counter,
     lent: Counter,
     taken: Counter,
+    lending_full: Counter,
+    idle_full: Counter,
     active: Gauge,
 }
 
@@ -83,6 +85,8 @@ impl Cluster {
             retries: page.counter(&metrics::RETRIES, &name),
             lent: page.counter(&metrics::UPSTREAM_LENT, &name),
             taken: page.counter(&metrics::UPSTREAM_TAKEN, &name),
+            lending_full: page.counter(&metrics::UPSTREAM_LENDING_FULL, &name),
+            idle_full: page.counter(&metrics::UPSTREAM_IDLE_FULL, &name),
             active: page.gauge(&metrics::UPSTREAM_ACTIVE, &name),
             name: Rc::from(&*config.name),
             config,
@@ -128,17 +132,18 @@ impl Cluster {
         &self.endpoints
     }
 
-    pub(crate) fn count_lending(&self, lent: u64, taken: u64) {
-        self.lent.add(lent);
-        self.taken.add(taken);
+    fn count(&self, traffic: Traffic) {
+        self.lent.add(traffic.lent);
+        self.taken.add(traffic.taken);
+        self.lending_full.add(traffic.lending_full);
+        self.idle_full.add(traffic.idle_full);
     }
 
     /// Closes idle connections whose peer or time has ended, and shows what is open.
     pub(crate) fn sweep(&self, now: Instant) {
         for endpoint in &self.endpoints {
             endpoint.pool.sweep(now, self.config.timeouts.idle);
-            let (lent, taken) = endpoint.pool.traffic();
-            self.count_lending(lent, taken);
+            self.count(endpoint.pool.traffic());
         }
         self.active.set(self.endpoints.iter().map(|endpoint| endpoint.pool.opened_here()).sum());
     }

@@ -62,6 +62,8 @@ metrics! {
     UPSTREAM_ACTIVE Gauge "upstream_connections_active" [CLUSTER] "Connections to endpoints open now.",
     UPSTREAM_LENT Counter "upstream_lent_total" [CLUSTER] "Idle connections put where other workers can take them.",
     UPSTREAM_TAKEN Counter "upstream_taken_total" [CLUSTER] "Idle connections taken over from another worker.",
+    UPSTREAM_LENDING_FULL Counter "upstream_lending_full_total" [CLUSTER] "Idle connections closed because the place where other workers can take them was full.",
+    UPSTREAM_IDLE_FULL Counter "upstream_idle_full_total" [CLUSTER] "Connections closed after use because the worker kept as many idle ones as it may.",
     UPSTREAM_OVERFLOW Counter "upstream_overflow_total" [CLUSTER] "Attempts refused because a limit of the cluster was reached.",
     RETRIES Counter "retries_total" [CLUSTER] "Attempts after the first.",
 
@@ -73,9 +75,11 @@ metrics! {
     WORKER_PANICS Counter "worker_panics_total" [WORKER] "Tasks that ended by a panic, each with its connection.",
     WORKER_RECV_PARKED Counter "worker_recv_parked_total" [WORKER] "Receives that had to wait because no buffer was free.",
     WORKER_ACCEPT_PAUSED Counter "worker_accept_paused_total" [WORKER] "Times accepting stopped because no file descriptor was free.",
+    WORKER_ACCEPT_OVERFLOW Counter "worker_accept_overflow_total" [WORKER] "Connections closed because too many were accepted and not yet taken.",
     WORKER_SEND_SHORT Counter "worker_send_short_total" [WORKER] "Sends the kernel took only in part.",
     WORKER_HEAP_MOVED Counter "worker_heap_moved_bytes_total" [WORKER] "Bytes copied from ring buffers to the heap because they had to be kept.",
     WORKER_MAIL Counter "worker_mail_total" [WORKER] "Messages received from other threads.",
+    WORKER_MAIL_REFUSED Counter "worker_mail_refused_total" [WORKER] "Messages refused because too many were unread.",
 
     CONFIG_APPLIED Counter "config_applied_total" [] "Configurations put in force.",
     CONFIG_REJECTED Counter "config_rejected_total" [] "Configurations refused; the one in force stayed.",

@@ -249,13 +249,13 @@ impl Start {
                 }
             }
         });
-        let (inner, pulse, index, give_back) = (Rc::clone(&worker), self.pulse, self.index, self.give_back);
+        let (inner, pulse, index, give_back, post_here) = (Rc::clone(&worker), self.pulse, self.index, self.give_back, post.clone());
         ring.spawn(async move {
             let house = inner.house();
             let mut counters = RingCounters::new(house, number(index));
             let mut peak = 0;
             loop {
-                counters.publish(house);
+                counters.publish(house, post_here.refused());
                 pulse.beat(inner.is_drained());
                 peak = inner.serving().max(peak);
                 if peak >= CROWD && inner.serving() < peak / 4 {

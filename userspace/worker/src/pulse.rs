@@ -36,6 +36,9 @@ pub(crate) struct RingCounters {
     short_sends: Counter,
     heap_moved: Counter,
     accept_paused: Counter,
+    accept_overflow: Counter,
+    seen_refused: u64,
+    mail_refused: Counter,
     panics: Counter,
     tasks: Gauge,
 }
@@ -48,18 +51,22 @@ impl RingCounters {
         Self {
             seen: Counts::default(),
             seen_panics: 0,
+            seen_refused: 0,
+            mail_refused: page.counter(&metrics::WORKER_MAIL_REFUSED, &labels),
             turns: page.counter(&metrics::WORKER_TURNS, &labels),
             completions: page.counter(&metrics::WORKER_COMPLETIONS, &labels),
             parked: page.counter(&metrics::WORKER_RECV_PARKED, &labels),
             short_sends: page.counter(&metrics::WORKER_SEND_SHORT, &labels),
             heap_moved: page.counter(&metrics::WORKER_HEAP_MOVED, &labels),
             accept_paused: page.counter(&metrics::WORKER_ACCEPT_PAUSED, &labels),
+            accept_overflow: page.counter(&metrics::WORKER_ACCEPT_OVERFLOW, &labels),
             panics: page.counter(&metrics::WORKER_PANICS, &labels),
             tasks: page.gauge(&metrics::WORKER_TASKS, &labels),
         }
     }
 
-    pub(crate) fn publish(&mut self, house: &House) {
+    /// `mail_refused` is what the worker's post has given back so far.
+    pub(crate) fn publish(&mut self, house: &House, mail_refused: u64) {
         let now = house.ring().counts();
         let seen = core::mem::replace(&mut self.seen, now);
         self.turns.add(now.turns - seen.turns);
@@ -68,6 +75,8 @@ impl RingCounters {
         self.short_sends.add(now.short_sends - seen.short_sends);
         self.heap_moved.add(now.heap_moved_bytes - seen.heap_moved_bytes);
         self.accept_paused.add(now.accept_paused - seen.accept_paused);
+        self.accept_overflow.add(now.accept_overflow - seen.accept_overflow);
+        self.mail_refused.add(mail_refused - core::mem::replace(&mut self.seen_refused, mail_refused));
         let panics = house.ring().panics();
         self.panics.add(panics - core::mem::replace(&mut self.seen_panics, panics));
         self.tasks.set(i64::try_from(house.ring().tasks()).unwrap_or(i64::MAX));
