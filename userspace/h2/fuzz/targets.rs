@@ -75,7 +75,9 @@ fn run(mut connection: Connection, pieces: &[&[u8]], mode: u8) -> Outcome {
         assert!(input.is_empty(), "it takes everything");
     }
     let known: Vec<StreamId> = outcome.messages.keys().copied().collect();
-    known.iter().for_each(|id| connection.release(*id));
+    for id in &known {
+        connection.release(*id);
+    }
     connection.transmit(&mut Output::default(), usize::MAX);
     let waiting = known.iter().filter(|id| connection.queued(**id) > 0).count();
     let unheard = connection.known_streams() - waiting;

@@ -101,7 +101,7 @@ fn run(target: fn(&[u8]), words: &[&str]) {
     let words: Vec<Vec<u8>> = words.iter().map(|word| common::frames(word)).collect();
     let mut random = Random(0x5105_1ce0_0000_0002);
     for run in 0..RUNS {
-        let mut bytes: Vec<u8> = (0..1 + random.below(10)).flat_map(|_| words[random.below(words.len())].clone()).collect();
+        let mut bytes: Vec<u8> = (0..=random.below(10)).flat_map(|_| words[random.below(words.len())].clone()).collect();
         mutate(&mut bytes, &mut random);
         bytes.insert(0, u8::try_from(random.below(256)).unwrap_or_default());
         assert!(std::panic::catch_unwind(|| target(&bytes)).is_ok(), "run {run}: {}", bytes.escape_ascii());

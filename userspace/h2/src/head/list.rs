@@ -74,7 +74,10 @@ impl List {
         decoder.start(&mut input)?;
         while !input.is_empty() {
             let start = list.bytes.len();
-            let name = decoder.field(&mut input, &mut list.bytes)?;
+            let (name, fair) = decoder.field(&mut input, &mut list.bytes, grammar::is_fair)?;
+            if !fair {
+                list.problem.get_or_insert(Problem::Malformed);
+            }
             list.field(start, start + name, limits);
         }
         Ok(list)
@@ -117,9 +120,6 @@ impl List {
     #[expect(clippy::wildcard_enum_match_arm, reason = "a name that means nothing to the codec is passed on")]
     fn check(&mut self, name_span: Span, value_span: Span) -> Result<(), Problem> {
         let (name, value) = (self.at(name_span), self.at(value_span));
-        if !grammar::is_value(value) {
-            return Err(Problem::Malformed);
-        }
         if let [b':', pseudo @ ..] = name {
             let place = match pseudo {
                 _ if !self.fields.is_empty() => return Err(Problem::Malformed), // behind a field (RFC 9113 §8.3)
@@ -134,11 +134,7 @@ impl List {
             return if place.replace(value_span).is_some() { Err(Problem::Malformed) } else { Ok(()) };
         }
         let known = Name::of(name);
-        if !grammar::is_name(name) {
-            return Err(Problem::Malformed);
-        }
         match known {
-            Name::Other if grammar::is_disguised(name) => return Err(Problem::Malformed),
             Name::Other if name == b"cookie" => self.cookies += 1,
             Name::Other if name == b"priority" => self.priority = Some(value_span),
             // What is meant for one connection has no place here (RFC 9113 §8.2.2).

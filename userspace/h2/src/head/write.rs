@@ -7,12 +7,14 @@ use model::{Body, Field, Fields, Head, Name, Start};
 
 use crate::hpack::Encoder;
 
+use super::grammar::has;
+
 /// Names longer than this are put in lower case on the heap, in bytes.
 const NAME_BYTES: usize = 64;
 
 /// Whether nothing that others put into it could end a line somewhere behind the peer. Parsed fields were checked when parsed.
 pub(crate) fn block_is_clean(head: &Head) -> bool {
-    let word = |text: &[u8]| text.iter().all(|byte| *byte > b' ' && *byte != 0x7f);
+    let word = |text: &[u8]| !has(text, |byte| (byte <= b' ') | (byte == 0x7f));
     let start = match &head.start {
         Start::Request(line) => word(&line.path) && word(&line.authority) && word(line.method.as_bytes()) && word(&line.protocol),
         Start::Response(line) => (100..=599).contains(&line.status),
@@ -21,7 +23,7 @@ pub(crate) fn block_is_clean(head: &Head) -> bool {
 }
 
 pub(crate) fn fields_are_clean(fields: &Fields) -> bool {
-    !fields.added_bytes().iter().any(|byte| matches!(byte, b'\r' | b'\n' | b'\0'))
+    !has(fields.added_bytes(), |byte| (byte == b'\r') | (byte == b'\n') | (byte == b'\0'))
 }
 
 /// Appends a head's block. `head_only`: it answers a HEAD.
@@ -118,7 +120,7 @@ fn write_field(encoder: &mut Encoder, field: Field<'_>, out: &mut Vec<u8>) {
     if field.known != Name::Other {
         return encoder.field(field.known.as_str().as_bytes(), field.value, out);
     }
-    if !name.iter().any(u8::is_ascii_uppercase) {
+    if !has(name, |byte| byte.is_ascii_uppercase()) {
         return encoder.field(name, field.value, out);
     }
     let mut short = [0; NAME_BYTES];
@@ -156,7 +158,7 @@ mod tests {
         decoder.start(&mut input).unwrap();
         while !input.is_empty() {
             let mut block = Vec::new();
-            let name = decoder.field(&mut input, &mut block).unwrap();
+            let (name, _) = decoder.field(&mut input, &mut block, |_, _| true).unwrap();
             lines.push(format!("{}={}", block[..name].escape_ascii(), block[name..].escape_ascii()));
         }
         lines.join(" ")

@@ -37,8 +37,14 @@ impl Decoder {
         if self.table.size_max() > self.limit { Err(Broken) } else { Ok(()) }
     }
 
-    /// Takes the next field off `input` and appends its name and value to `block`; gives the name's length.
-    pub(crate) fn field(&mut self, input: &mut &[u8], block: &mut Vec<u8>) -> Result<usize, Broken> {
+    /// Takes the next field off `input` and appends its name and value to `block`; gives the name's length, and whether the field is fair.
+    /// What `is_fair` says of a field is remembered with it, so that what comes again is not looked at again.
+    pub(crate) fn field(
+        &mut self,
+        input: &mut &[u8],
+        block: &mut Vec<u8>,
+        is_fair: impl FnOnce(&[u8], &[u8]) -> bool,
+    ) -> Result<(usize, bool), Broken> {
         let first = *input.first().ok_or(Broken)?;
         let start = block.len();
         if first & 0x80 != 0 {
@@ -46,7 +52,8 @@ impl Decoder {
             let (name, value) = self.get(index)?;
             block.extend_from_slice(name);
             block.extend_from_slice(value);
-            return Ok(name.len());
+            let fair = index.checked_sub(statics::COUNT + 1).is_none_or(|index| self.table.mark(index) != 0);
+            return Ok((name.len(), fair));
         }
         let insert = first & 0x40 != 0;
         if !insert && first & 0x20 != 0 {
@@ -60,11 +67,12 @@ impl Decoder {
         }
         let middle = block.len();
         string(input, block)?;
+        let (name, value) = block.get(start..).and_then(|field| field.split_at_checked(middle - start)).ok_or(Broken)?;
+        let fair = is_fair(name, value);
         if insert {
-            let (name, value) = block.get(start..).and_then(|field| field.split_at_checked(middle - start)).ok_or(Broken)?;
-            self.table.insert(name, value, 0);
+            self.table.insert(name, value, u32::from(fair));
         }
-        Ok(middle - start)
+        Ok((name.len(), fair))
     }
 
     /// Gives back memory that is not in use.
@@ -117,9 +125,9 @@ mod tests {
         }
         while !input.is_empty() {
             let mut block = Vec::new();
-            match decoder.field(&mut input, &mut block) {
-                Ok(name) => lines.push(format!("{}: {}", block[..name].escape_ascii(), block[name..].escape_ascii())),
-                Err(Broken) => lines.push("broken".into()),
+            match decoder.field(&mut input, &mut block, |_, _| true) {
+                Ok((name, true)) => lines.push(format!("{}: {}", block[..name].escape_ascii(), block[name..].escape_ascii())),
+                Ok((_, false)) | Err(Broken) => lines.push("broken".into()),
             }
             if lines.last().unwrap() == "broken" {
                 break;
@@ -223,6 +231,21 @@ mod tests {
             let mut decoder = Decoder::default();
             let last = blocks.iter().map(|block| decode(&mut decoder, block)).last().unwrap();
             assert_eq!(last, expect, "{what}");
+        }
+    }
+
+    #[test]
+    fn what_was_thought_of_a_field_is_remembered() {
+        let mut decoder = Decoder::default();
+        for (block, asked, fair) in
+            [("4001 6101 62", true, false), ("be", false, false), ("4001 6301 62", true, true), ("be", false, true), ("82", false, true)]
+        {
+            let (input, mut was_asked) = (bytes(block), false);
+            let answer = decoder.field(&mut &input[..], &mut Vec::new(), |name, _| {
+                was_asked = true;
+                name != b"a"
+            });
+            assert_eq!((answer.unwrap().1, was_asked), (fair, asked), "{block}");
         }
     }
 

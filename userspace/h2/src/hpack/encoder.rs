@@ -170,7 +170,7 @@ mod tests {
         decoder.start(&mut input).unwrap();
         while !input.is_empty() {
             let mut block = Vec::new();
-            let name = decoder.field(&mut input, &mut block).unwrap();
+            let (name, _) = decoder.field(&mut input, &mut block, |_, _| true).unwrap();
             let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
             fields.push((text(&block[..name]), text(&block[name..])));
         }

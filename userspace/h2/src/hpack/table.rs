@@ -29,8 +29,9 @@ struct Entry {
     start: u32,
     name: u16,
     value: u16,
-    /// Of the name: what [`Table::find`] looks at before it compares bytes. The decoder has no use for it.
-    hash: u32,
+    /// What the table's owner remembers of a field. For the encoder it is the name's hash, which [`Table::find`] looks at before it compares
+    /// bytes; for the decoder, what was thought of the field when it came.
+    mark: u32,
 }
 
 impl Default for Table {
@@ -56,8 +57,13 @@ impl Table {
         self.entries.get(index as usize).and_then(|entry| self.field(entry))
     }
 
+    /// The mark of field `index`.
+    pub(crate) fn mark(&self, index: u32) -> u32 {
+        self.entries.get(index as usize).map_or(0, |entry| entry.mark)
+    }
+
     /// Makes room and puts a field in front; one that is larger than the table only empties it (RFC 7541 §4.4).
-    pub(crate) fn insert(&mut self, name: &[u8], value: &[u8], hash: u32) {
+    pub(crate) fn insert(&mut self, name: &[u8], value: &[u8], mark: u32) {
         let cost = cost(name, value);
         self.evict(self.size_max.saturating_sub(cost));
         let (Ok(name_length), Ok(value_length)) = (u16::try_from(name.len()), u16::try_from(value.len())) else { return };
@@ -70,15 +76,15 @@ impl Table {
         let start = self.dropped.wrapping_add(u32::try_from(self.bytes.len()).unwrap_or(u32::MAX));
         self.bytes.extend_from_slice(name);
         self.bytes.extend_from_slice(value);
-        self.entries.push_front(Entry { start, name: name_length, value: value_length, hash });
+        self.entries.push_front(Entry { start, name: name_length, value: value_length, mark });
         self.size += cost;
     }
 
     /// The newest entry that is this field; else the newest of this name.
-    pub(crate) fn find(&self, name: &[u8], value: &[u8], hash: u32) -> Found {
+    pub(crate) fn find(&self, name: &[u8], value: &[u8], mark: u32) -> Found {
         let mut found = Found::Nothing;
         for (index, entry) in (0_u32..).zip(&self.entries) {
-            if entry.hash != hash {
+            if entry.mark != mark {
                 continue;
             }
             match self.field(entry) {
