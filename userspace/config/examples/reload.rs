@@ -57,5 +57,7 @@ fn main() {
     measure("a default changed: everything is compiled anew", &mut previous, |round| {
         format!("defaults: {{ timeouts: {{ connect: {round}s, request: {round}s }} }}\n")
     });
-    measure("an anchor: the general parser reads it", &mut previous, |_| "x-note: &note 1\n".to_owned());
+    measure("an anchor", &mut previous, |_| "x-note: &note 1\n".to_owned());
+    measure("a text over lines", &mut previous, |_| "x-note: |\n  1\n".to_owned());
+    measure("a folded text: the general parser reads it", &mut previous, |_| "x-note: >\n  1\n".to_owned());
 }

@@ -309,6 +309,11 @@ impl Builder {
         self.open.len() > DEPTH_MAX || self.tree.nodes.len() > NODES_MAX || self.alias_nodes > ALIAS_NODES_MAX
     }
 
+    /// The number of the node that is built next.
+    pub(crate) fn next_node(&self) -> u32 {
+        offset(self.tree.nodes.len())
+    }
+
     /// Whether a node is still being built.
     pub(crate) fn is_open(&self, node: u32) -> bool {
         self.open.iter().any(|open| open.node == node)

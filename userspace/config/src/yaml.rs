@@ -186,8 +186,17 @@ mod tests {
             "/api/*",
             "*",
             "&a ",
+            "&a",
+            "*a",
+            "b: &a ",
+            "c: *a",
+            "- *a",
+            "\n",
             "!",
             "|",
+            "b: |\n",
+            "- |\n  ",
+            " |\n   x\n",
             ">",
             "?",
             "? ",
@@ -226,7 +235,9 @@ mod tests {
                 }),
             ]
         });
-        let leaf = (flow, select(vec!["", " # note", " "])).prop_map(|(value, after)| vec![format!("{value}{after}")]);
+        let before = select(vec!["", "", "", "&a ", "&b "]);
+        let value = prop_oneof![8 => (before, flow).prop_map(|(before, value)| format!("{before}{value}")), 1 => select(vec!["*a", "*b"]).prop_map(str::to_owned)];
+        let leaf = (value, select(vec!["", " # note", " "])).prop_map(|(value, after)| vec![format!("{value}{after}")]);
         let lines = leaf.prop_recursive(4, 24, 4, |inner| {
             (proptest::collection::vec(inner, 1..4), any::<bool>(), select(vec!["  ", "    ", ""])).prop_map(|(items, is_map, indent)| {
                 items.into_iter().enumerate().flat_map(|(at, lines)| nest(at, lines, is_map, indent)).collect()
@@ -240,6 +251,7 @@ mod tests {
         if let [only] = &*lines {
             return vec![format!("{lead} {only}")];
         }
+        let lead = if at == 1 { format!("{lead} &a") } else { lead };
         let rest = lines.into_iter().map(|line| format!("{indent}{line}"));
         core::iter::once(lead).chain(rest).collect()
     }
@@ -262,6 +274,8 @@ mod tests {
     fn plain_documents_are_read_quickly() {
         for source in [
             "a: 1\nb:\n  - x\n  - y: 2\n    z: [1, { k: v }]\nc:\n- 1\n- 2\nd:\n# note\ne: \"q\" # note\n",
+            "a: &x 1\nb: *x\nc: &y\n  - *x\n  - &z { k: *x }\n  - &x w\nd: [*x, *y, *z]\n",
+            "a: |\n  text # no note\n\n    more: x\n\n\n# note\nb: &x |\n one\nc:\n- |\n  two\n- k: |\n   three\n  l: *x\n",
             "{\"a\": [1, 2,\n 3], \"b\":{\"c\":\"d\"}}",
             "a:\n  b:\n    c: d\n  e: f\n",
             "- a\n-\n  b: c\n- d: e\n  f: g\n",
@@ -277,8 +291,10 @@ mod tests {
     fn what_is_not_plain_goes_to_the_general_parser() {
         for source in [
             "",
-            "a: &x 1\nb: *x\n",
-            "a: |\n  text\n",
+            "a: |-\n  text\n",
+            "a: >\n  text\n",
+            "a: |\n\n  text\n",
+            "a: |\n  text",
             "a: \"\\x41\"\n",
             "a: b\n  c\n",
             "a: !t b\n",

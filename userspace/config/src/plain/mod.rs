@@ -1,12 +1,17 @@
-//! The plain part of YAML, read at ten times the speed: block maps and lists, flow maps and lists, scalars on one line.
+//! The plain part of YAML, read at ten times the speed: block maps and lists, flow maps and lists, scalars on one line, literal texts, names.
 //!
 //! A reload of ten thousand clusters has to be in force in 50 ms, and a general YAML parser alone takes three times
 //! that. So this reads what configurations are mostly made of, and gives up (`None`) at the first thing it is not
-//! certain of: anchors, tags, rare escapes, texts over several lines, odd indentation, everything wrong. The general parser
+//! certain of: tags, rare escapes, folded texts, other texts over several lines, odd indentation, everything wrong. The general parser
 //! then reads the whole document and has the last word. It must never read something else than that parser would:
 //! a property test holds the two against one another.
 
+mod names;
+mod texts;
+
 use alloc::sync::Arc;
+
+use hashbrown::HashMap;
 
 use crate::tree::{Builder, DEPTH_MAX, Kind, Slice, Tree};
 
@@ -16,7 +21,8 @@ pub(crate) fn parse(source: &Arc<str>) -> Option<Tree> {
     if source.starts_with('\u{feff}') || holds_controls(bytes) {
         return None;
     }
-    let mut reading = Reading { bytes, at: 0, line_start: 0, builder: Builder::new(source), depth: 0 };
+    let mut reading =
+        Reading { bytes, at: 0, line_start: 0, builder: Builder::new(source), anchors: HashMap::new(), named_at: None, depth: 0 };
     let indent = reading.next_line()?;
     match reading.peek()? {
         b'{' | b'[' => {
@@ -36,6 +42,10 @@ struct Reading<'a> {
     at: usize,
     line_start: usize,
     builder: Builder,
+    /// The nodes that have a name, the last one of each name.
+    anchors: HashMap<&'a [u8], u32>,
+    /// Where the name of the value that follows stands, if it has one.
+    named_at: Option<usize>,
     depth: usize,
 }
 
@@ -115,17 +125,21 @@ impl Reading<'_> {
     }
 
     fn block_map(&mut self, indent: usize) -> Option<()> {
-        self.builder.open(Kind::Map, self.at);
+        let begins = self.value_begins();
+        self.builder.open(Kind::Map, begins);
         loop {
             self.key()?;
             let after_colon = self.at;
             self.skip_spaces();
+            let after = self.anchor(after_colon)?;
             match self.peek() {
                 None | Some(b'\n' | b'#') => {
-                    self.at = after_colon;
+                    self.at = after;
                     self.end_of_line()?;
                     self.block_below(indent, true)?;
                 }
+                // One node is not another with a name of its own.
+                Some(b'*') if after != after_colon => return None,
                 Some(_) => {
                     self.inline(indent)?;
                     self.end_of_line()?;
@@ -142,18 +156,22 @@ impl Reading<'_> {
     }
 
     fn block_list(&mut self, indent: usize) -> Option<()> {
-        self.builder.open(Kind::List, self.at);
+        let begins = self.value_begins();
+        self.builder.open(Kind::List, begins);
         loop {
             let after_dash = self.at + 1;
             self.at = after_dash;
             self.skip_spaces();
+            let after = self.anchor(after_dash)?;
             match self.peek() {
                 None | Some(b'\n' | b'#') => {
-                    self.at = after_dash;
+                    self.at = after;
                     self.end_of_line()?;
                     self.block_below(indent, false)?;
                 }
                 Some(_) if self.is_dash() => return None,
+                // A key's anchor is the key's, not the map's.
+                Some(_) if after != after_dash && (self.peek() == Some(b'*') || self.is_key()) => return None,
                 Some(_) if self.is_key() => {
                     self.enter()?;
                     self.block_map(self.column())?;
@@ -186,7 +204,8 @@ impl Reading<'_> {
             }
             Some(below) if below == indent && is_key && self.is_dash() => self.block(below),
             _ => {
-                self.builder.scalar(Slice::of_source(empty..empty), false, empty);
+                let begins = self.named_at.take().unwrap_or(empty);
+                self.builder.scalar(Slice::of_source(empty..empty), false, begins);
                 Some(())
             }
         }
@@ -240,89 +259,20 @@ impl Reading<'_> {
     fn inline(&mut self, indent: usize) -> Option<()> {
         match self.peek()? {
             b'{' | b'[' => self.flow(Some(indent)),
+            b'*' => self.alias(),
+            b'|' => self.literal(indent),
             quote @ (b'"' | b'\'') => self.quoted(quote),
             first if begins_plain(first) => self.plain(false),
             _ => None,
         }
     }
 
-    fn quoted(&mut self, quote: u8) -> Option<()> {
-        let (text, end) = match self.scan_quoted(quote) {
-            Some(found) => found,
-            None if quote == b'"' => self.unescape()?,
-            None => return None,
-        };
-        self.builder.scalar(text, true, self.at);
-        self.at = end;
-        Some(())
-    }
-
-    /// A text in double quotes with the common escapes, on one line, and the place after it.
-    fn unescape(&mut self) -> Option<(Slice, usize)> {
-        let mut text = Vec::new();
-        let mut at = self.at + 1;
-        loop {
-            match *self.bytes.get(at)? {
-                b'"' => break,
-                b'\n' => return None,
-                b'\\' => {
-                    at += 1;
-                    text.push(match *self.bytes.get(at)? {
-                        b'n' => b'\n',
-                        b't' => b'\t',
-                        b'r' => b'\r',
-                        same @ (b'"' | b'\\') => same,
-                        _ => return None,
-                    });
-                }
-                byte => text.push(byte),
-            }
-            at += 1;
-        }
-        let text = String::from_utf8(text).ok()?;
-        Some((self.builder.keep(&text), at + 1))
-    }
-
-    /// A text in quotes without any escape, on one line: what is inside, and the place after it.
-    fn scan_quoted(&self, quote: u8) -> Option<(Slice, usize)> {
-        let start = self.at + 1;
-        let rest = self.bytes.get(start..)?;
-        let length = rest.iter().position(|byte| *byte == quote || *byte == b'\\' || *byte == b'\n')?;
-        let end = start + length;
-        if self.bytes[end] != quote || self.bytes.get(end + 1) == Some(&quote) {
-            return None;
-        }
-        Some((Slice::of_source(start..end), end + 1))
-    }
-
-    /// A text without quotes, on one line.
-    fn plain(&mut self, in_flow: bool) -> Option<()> {
-        let start = self.at;
-        let mut end = start;
-        while let Some(byte) = self.peek() {
-            let next = self.peek_second();
-            match byte {
-                b'\n' => break,
-                b'#' if self.at > end => break,
-                b',' | b'[' | b']' | b'{' | b'}' if in_flow => break,
-                b':' if matches!(next, None | Some(b' ' | b'\n')) => return None,
-                b':' if in_flow && matches!(next, Some(b',' | b'[' | b']' | b'{' | b'}')) => return None,
-                b' ' => {}
-                _ if byte.is_ascii_graphic() => end = self.at + 1,
-                _ => return None,
-            }
-            self.at += 1;
-        }
-        self.builder.scalar(Slice::of_source(start..end), false, start);
-        self.at = end;
-        Some(())
-    }
-
     /// A map or list in braces or brackets; its further lines have to be further in than the block it stands in.
     fn flow(&mut self, indent: Option<usize>) -> Option<()> {
         self.enter()?;
         let (kind, end) = if self.peek()? == b'{' { (Kind::Map, b'}') } else { (Kind::List, b']') };
-        self.builder.open(kind, self.at);
+        let begins = self.value_begins();
+        self.builder.open(kind, begins);
         self.at += 1;
         loop {
             self.flow_space(indent)?;
@@ -335,6 +285,7 @@ impl Reading<'_> {
             }
             match self.peek()? {
                 b'{' | b'[' => self.flow(indent)?,
+                b'*' => self.alias()?,
                 quote @ (b'"' | b'\'') => self.quoted(quote)?,
                 first if begins_plain(first) => self.plain(true)?,
                 _ => return None,
