@@ -102,6 +102,11 @@ impl Backend {
     pub(crate) fn splices(&self) -> bool {
         either!(self.splices())
     }
+
+    /// Whether one more Splice may wait.
+    pub(crate) fn has_lane(&self) -> bool {
+        either!(self.has_lane())
+    }
 }
 
 impl Op {

@@ -163,9 +163,9 @@ impl Stream {
         .await
     }
 
-    /// Whether [`Stream::splice_to`] may be used on this kernel.
+    /// Whether [`Stream::splice_to`] may be used: this kernel has it, and not too many of them wait already.
     pub fn can_splice(&self) -> bool {
-        self.ring.with(|reactor| reactor.backend.splices())
+        self.ring.with(|reactor| reactor.can_splice())
     }
 }
 

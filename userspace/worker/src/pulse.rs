@@ -37,6 +37,7 @@ pub(crate) struct RingCounters {
     heap_moved: Counter,
     accept_paused: Counter,
     accept_overflow: Counter,
+    lanes_full: Counter,
     seen_refused: u64,
     mail_refused: Counter,
     panics: Counter,
@@ -60,6 +61,7 @@ impl RingCounters {
             heap_moved: page.counter(&metrics::WORKER_HEAP_MOVED, &labels),
             accept_paused: page.counter(&metrics::WORKER_ACCEPT_PAUSED, &labels),
             accept_overflow: page.counter(&metrics::WORKER_ACCEPT_OVERFLOW, &labels),
+            lanes_full: page.counter(&metrics::WORKER_LANES_FULL, &labels),
             panics: page.counter(&metrics::WORKER_PANICS, &labels),
             tasks: page.gauge(&metrics::WORKER_TASKS, &labels),
         }
@@ -76,6 +78,7 @@ impl RingCounters {
         self.heap_moved.add(now.heap_moved_bytes - seen.heap_moved_bytes);
         self.accept_paused.add(now.accept_paused - seen.accept_paused);
         self.accept_overflow.add(now.accept_overflow - seen.accept_overflow);
+        self.lanes_full.add(now.lanes_full - seen.lanes_full);
         self.mail_refused.add(mail_refused - core::mem::replace(&mut self.seen_refused, mail_refused));
         let panics = house.ring().panics();
         self.panics.add(panics - core::mem::replace(&mut self.seen_panics, panics));

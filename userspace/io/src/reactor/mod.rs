@@ -46,6 +46,8 @@ pub struct Counts {
     pub accept_paused: u64,
     /// Connections closed because too many waited to be taken.
     pub accept_overflow: u64,
+    /// Looks for a way inside the kernel that found all of them taken.
+    pub lanes_full: u64,
 }
 
 pub(crate) struct Reactor {
@@ -190,6 +192,13 @@ impl Reactor {
         if wanted != Instant::NEVER && !self.timers.is_armed_by(id, wanted) {
             self.timers.arm(id, wanted);
         }
+    }
+
+    pub(crate) fn can_splice(&mut self) -> bool {
+        let splices = self.backend.splices();
+        let can = splices && self.backend.has_lane();
+        self.counts.lanes_full += u64::from(splices && !can);
+        can
     }
 
     /// What a connection at rest takes with it.

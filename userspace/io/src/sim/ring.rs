@@ -175,6 +175,11 @@ impl Sim {
     pub(crate) fn splices(&self) -> bool {
         self.world.0.borrow().chaos.splice
     }
+
+    #[expect(clippy::unused_self, reason = "the kernel's half of the enum needs it")]
+    pub(crate) fn has_lane(&self) -> bool {
+        true
+    }
 }
 
 impl Drop for Sim {

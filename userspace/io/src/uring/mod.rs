@@ -270,6 +270,10 @@ impl Uring {
         self.features.splice
     }
 
+    pub(crate) fn has_lane(&self) -> bool {
+        self.splices.len() < splice::WAITING_MAX
+    }
+
     pub(crate) fn descriptor(fd: Fd) -> Descriptor {
         // SAFETY: the reactor has just taken the socket out of its table, so this is its only owner.
         Descriptor::Kernel(unsafe { OwnedFd::from_raw_fd(fd.0) })

@@ -16,6 +16,9 @@ use crate::{Completion, Errno, Fd, Kind, Outcome, Token};
 
 /// Bytes a pipe is asked to hold; the kernel may give less.
 const PIPE_BYTES: usize = 256 * 1024;
+/// Splices that may wait for a socket at once: each holds a pipe, which is two descriptors and up to [`PIPE_BYTES`] of the kernel's memory. A
+/// crowd of stalled readers must not use those up; beyond this many, bodies are copied.
+pub(super) const WAITING_MAX: usize = 256;
 /// Pipes kept for reuse.
 const SPARE_PIPES_MAX: usize = 64;
 
