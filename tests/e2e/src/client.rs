@@ -131,6 +131,12 @@ impl Client {
         self.response()
     }
 
+    /// Reads one chunk of a chunked body; the last one is empty.
+    #[track_caller]
+    pub fn chunk(&mut self) -> Vec<u8> {
+        chunk(&mut self.stream).expect("a whole chunk")
+    }
+
     /// Reads to the end; an error when the connection is broken instead of closed.
     pub fn rest(&mut self) -> io::Result<Vec<u8>> {
         let mut rest = Vec::new();
@@ -186,18 +192,11 @@ pub fn read_message(stream: &mut impl BufRead, bodiless: bool) -> io::Result<Res
 
 fn chunks(stream: &mut impl BufRead, response: &mut Response) -> io::Result<()> {
     loop {
-        let size = line(stream)?;
-        let size = usize::from_str_radix(&size, 16).map_err(|_not| malformed(&size))?;
-        if size == 0 {
+        let data = chunk(stream)?;
+        if data.is_empty() {
             break;
         }
-        let begin = response.body.len();
-        response.body.resize(begin + size, 0);
-        stream.read_exact(&mut response.body[begin..])?;
-        let end = line(stream)?;
-        if !end.is_empty() {
-            return Err(malformed(&end));
-        }
+        response.body.extend(data);
     }
     loop {
         let trailer = line(stream)?;
@@ -206,6 +205,18 @@ fn chunks(stream: &mut impl BufRead, response: &mut Response) -> io::Result<()> 
         }
         response.trailers.push(trailer);
     }
+}
+
+/// A chunk's data; what follows the last one, which is empty, is left.
+fn chunk(stream: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let size = line(stream)?;
+    let mut data = vec![0; usize::from_str_radix(&size, 16).map_err(|_not| malformed(&size))?];
+    if data.is_empty() {
+        return Ok(data);
+    }
+    stream.read_exact(&mut data)?;
+    let end = line(stream)?;
+    if end.is_empty() { Ok(data) } else { Err(malformed(&end)) }
 }
 
 /// A line, without its CRLF, which must be there.

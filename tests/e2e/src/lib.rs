@@ -8,6 +8,7 @@
 mod admin;
 mod binary;
 mod client;
+mod descriptors;
 mod origin;
 mod patience;
 mod pattern;
@@ -18,6 +19,7 @@ mod sluice;
 pub use admin::{Admin, Metrics};
 pub use binary::sluice_command;
 pub use client::{Client, Response, read_message};
+pub use descriptors::allow_descriptors;
 pub use origin::Origin;
 pub use patience::{PATIENCE, eventually, pause, run};
 pub use pattern::pattern;

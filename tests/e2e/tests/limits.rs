@@ -1,19 +1,21 @@
 //! When there is too much of something: others go on, memory stays bounded, it is counted, and it passes.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test's helpers fail as the test does, and tell what was measured")]
 
-use e2e::{Client, Origin, Setup, Sluice, eventually, free_address};
-use std::{net::SocketAddr, time::Duration};
+use e2e::{Client, Origin, Setup, Sluice, allow_descriptors, eventually, free_address};
+use std::{
+    net::SocketAddr,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 /// Slow clients of each kind.
-const SLOW: i64 = 2_000;
-const RESIDENT_BYTES_MAX: u64 = 400 << 20;
+const SLOW: i64 = 9_000;
+/// What all of them together may hold: of each, what is unsent and what was received last (64 KiB and 64 KiB).
+const RESIDENT_BYTES_MAX: u64 = 9_000 * (128 << 10);
 
-/// Two descriptors for each client here and there; the test's own limit is the hard one.
-fn allow_descriptors() {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    let raised = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
-    rustix::process::setrlimit(rustix::process::Resource::Nofile, raised).unwrap();
-}
+/// Crowds would starve one another.
+#[expect(clippy::disallowed_types, reason = "tests in turn")]
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 fn configured(more: &str) -> (SocketAddr, Origin, Setup) {
     let (web, origin) = (free_address(), Origin::start("amber"));
@@ -71,33 +73,46 @@ fn descriptors_that_run_out() {
     assert_eq!(old.get("/").status(), 200);
 }
 
-/// Slow clients, each doing what `begin` does and no more; then everything that others may expect.
+/// Slow clients, each doing what `begin` does and no more, and another one, which must not feel it. At first nobody's time is up, so that all
+/// of them are there at once however long it took to connect them; then they are ended by `reason`, each when it has been slow for long enough.
 fn endure(begin: impl Fn(&mut Client), reason: &str) {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     allow_descriptors();
-    let (web, _origin, setup) = configured("defaults: { timeouts: { request_head: 3s, idle: 3s, request: 3s } }");
+    let (web, _origin, setup) = configured("defaults: { timeouts: { request_head: 1h, idle: 1h, request: 1h } }");
     let sluice = setup.with(&["--workers", "1"]).start();
-    let mut other = Client::connect(web);
-    let mut slow = Vec::new();
-    for at in 0..SLOW {
-        let mut client = Client::connect(web);
-        begin(&mut client);
-        slow.push(client);
-        if at % 100 == 0 {
-            assert_eq!(other.get("/bytes/2000").body.len(), 2_000, "another client is served");
-        }
-    }
+    let (mut other, slow) = crowd(web, &begin);
+    let active = || sluice.metrics().sum("sluice_downstream_connections_active", &["listener=\"web\""]);
+    eventually("all of them are there", || active() == SLOW + 1);
     for _ in 0..50 {
         assert_eq!(other.get("/bytes/2000").body.len(), 2_000);
     }
     let resident = sluice.resident_bytes();
-    println!("{SLOW} of {reason}: {} MiB resident", resident >> 20);
+    println!("{SLOW} beside {reason}: {} MiB resident", resident >> 20);
     assert!(resident < RESIDENT_BYTES_MAX, "{resident} bytes resident");
-    eventually("all of them are closed", || {
-        other.get("/");
-        sluice.metrics().sum("sluice_downstream_connections_active", &[]) <= 1
+    drop(slow);
+    eventually("their places are free", || active() == 1);
+    drop((other, sluice));
+
+    let (web, _origin, setup) = configured("defaults: { timeouts: { request_head: 2s, idle: 2s, request: 2s } }");
+    let sluice = setup.with(&["--workers", "1"]).start();
+    let (_other, _slow) = crowd(web, &begin);
+    eventually("all of them are ended", || sluice.metrics().faults(reason) == SLOW);
+    assert_eq!(Client::connect(web).get("/bytes/2000").body.len(), 2_000);
+}
+
+/// Slow clients, and one that is served all the time.
+fn crowd(web: SocketAddr, begin: impl Fn(&mut Client)) -> (Client, Vec<Client>) {
+    let mut other = Client::connect(web);
+    let slow = (0..SLOW).map(|at| {
+        let mut client = Client::connect(web);
+        begin(&mut client);
+        if at % 100 == 0 {
+            assert_eq!(other.get("/bytes/2000").body.len(), 2_000, "another client is served");
+        }
+        client
     });
-    assert!(sluice.metrics().faults(reason) >= SLOW * 9 / 10, "{}", sluice.metrics().faults(reason));
-    assert_eq!(other.get("/bytes/2000").body.len(), 2_000);
+    let slow = slow.collect();
+    (other, slow)
 }
 
 #[test]
@@ -115,10 +130,29 @@ fn slow_readers() {
     endure(|client| client.send("GET /bytes/100000000 HTTP/1.1\r\nhost: test\r\n\r\n"), "idle_timeout");
 }
 
+/// Each body that waits inside the kernel takes a pipe: when there are enough of those, the others go the ordinary way.
+#[test]
+fn ways_inside_the_kernel_run_out() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    allow_descriptors();
+    let (web, _origin, setup) = configured("defaults: { timeouts: { idle: 1h } }");
+    let sluice = setup.with(&["--workers", "1"]).start();
+    let _stalled: Vec<_> = (0..400)
+        .map(|_| {
+            let mut client = Client::connect(web);
+            client.send("GET /bytes/100000000 HTTP/1.1\r\nhost: test\r\n\r\n");
+            client
+        })
+        .collect();
+    eventually("they have run out", || sluice.metrics().sum("sluice_worker_lanes_full_total", &[]) > 0);
+    assert_eq!(Client::connect(web).get("/bytes/1000000").body, e2e::pattern(1_000_000));
+}
+
 #[test]
 fn many_idle_connections() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     allow_descriptors();
-    let (web, _origin, setup) = configured("defaults: { timeouts: { request_head: 60s, idle: 60s } }");
+    let (web, _origin, setup) = configured("defaults: { timeouts: { request_head: 1h, idle: 1h } }");
     let sluice: Sluice = setup.with(&["--workers", "1"]).start();
     let mut first = Client::connect(web);
     first.get("/");
