@@ -268,7 +268,7 @@ impl Connection {
             Side::Server => matches!(self.leaving, Leaving::After(_)),
             Side::Client => self.leaving != Leaving::Not || self.peer_leaving.is_some(),
         };
-        (left || self.has_failed()) && self.front.is_empty() && self.schedule.is_empty() && self.streams.open() == 0
+        self.front.is_empty() && (self.has_failed() || (left && self.schedule.is_empty() && self.streams.open() == 0))
     }
 
     /// Whether part of a frame or header block has come and the rest has not (for a timeout).
@@ -312,11 +312,19 @@ impl Connection {
 
     /// The connection ends: the peer is told, and nothing more is read.
     pub(crate) fn fail(&mut self, code: ErrorCode, fault: Fault) {
-        let last = if self.side == Side::Server { self.last } else { 0 };
-        self.goaway(last, code);
+        self.goaway(self.last_handled(), code);
         self.reading = Reading::Failed;
         self.gather = None;
         self.pending.fault = Some(fault);
+    }
+
+    /// The last stream of the peer's that we do something about.
+    pub(crate) fn last_handled(&self) -> u32 {
+        match (self.side, self.leaving) {
+            (Side::Client, _) => 0,
+            (Side::Server, Leaving::After(last)) => last,
+            (Side::Server, Leaving::Not | Leaving::Announced) => self.last,
+        }
     }
 
     pub(crate) fn goaway(&mut self, last: u32, code: ErrorCode) {

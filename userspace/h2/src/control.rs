@@ -38,7 +38,7 @@ impl Connection {
         if self.has_failed() || matches!(self.leaving, Leaving::After(_)) {
             return;
         }
-        let last = if self.side == Side::Server { self.last } else { 0 };
+        let last = self.last_handled();
         self.leaving = Leaving::After(last);
         self.goaway(last, ErrorCode::NoError);
     }

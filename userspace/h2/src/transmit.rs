@@ -20,7 +20,7 @@ const WORTH_AN_UPDATE: usize = 256;
 impl Connection {
     /// Whether [`Connection::transmit`] would give anything.
     pub fn has_output(&self) -> bool {
-        !self.front.is_empty() || (!self.schedule.is_empty() && self.window_out.open() > 0)
+        !self.front.is_empty() || self.may_send_data()
     }
 
     /// Appends frames to `output` until it holds `bytes_max` or nothing more can be sent. To be called when what it gave before has gone out,
@@ -31,7 +31,7 @@ impl Connection {
             output.write(&self.front);
             self.front.clear();
         }
-        while output.len() < bytes_max && self.window_out.open() > 0 {
+        while output.len() < bytes_max && self.may_send_data() {
             let Some(stream) = self.schedule.next() else { break };
             self.transmit_data(stream, output);
         }
@@ -44,6 +44,10 @@ impl Connection {
             self.front = Vec::new();
             self.schedule.shrink();
         }
+    }
+
+    fn may_send_data(&self) -> bool {
+        !self.schedule.is_empty() && self.window_out.open() > 0 && !self.has_failed()
     }
 
     /// One DATA frame, and what follows it when it is the last one.

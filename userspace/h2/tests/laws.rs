@@ -387,6 +387,9 @@ fn leaving_loses_no_request() {
         transmitted(&mut connection);
     }
     assert!(connection.is_over() && connection.known_streams() == 0);
+    assert!(!feed(&mut connection, &common::frames("get 7; data 0 x"), &mut Story::default()));
+    assert_eq!(show_frames(&transmitted(&mut connection)), "goaway 3 ProtocolError", "a later end names no later stream");
+    assert!(connection.is_over());
     assert_eq!(connection.eof(), Ok(()));
     let mut up = client();
     up.drain();

@@ -1,5 +1,6 @@
 //! What the bytes of names and values may be. Narrower than the grammars where breadth only serves confusion, and the same as the HTTP/1
 //! codec asks, so that what came over one can leave over the other.
+#![expect(clippy::needless_bitwise_bool, reason = "without branches many bytes are looked at by one instruction")]
 
 /// The largest length we believe: what fits a signed 64-bit number, so that no party behind us can overflow on it.
 const LENGTH_MAX: u64 = i64::MAX as u64;
