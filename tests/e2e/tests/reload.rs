@@ -138,6 +138,44 @@ fn six_changes_under_load() {
     assert_eq!(metrics.sum("sluice_config_generation", &[]), 7);
 }
 
+/// The size that a whole edge has. What it takes is printed: how fast this machine is proves nothing.
+#[test]
+fn a_large_configuration_under_load() {
+    const ROUTES: u32 = 5_000;
+    const CLUSTERS: u32 = 10_000;
+    let versions = Versions::new();
+    let text = |version: u32| {
+        let (mut routes, mut clusters) = (String::new(), String::new());
+        for number in 0..ROUTES {
+            routes += &format!("            - {{ match: {{ path: /service-{number}/api/* }}, to: cluster-{number} }}\n");
+        }
+        for number in 0..CLUSTERS {
+            let (high, low, port) = (number / 256, number % 256, if number == 4_000 { 8_000 + version } else { 8_000 });
+            clusters += &format!(
+                "  cluster-{number}:\n    endpoints: [10.0.{high}.{low}:{port}, 10.1.{high}.{low}:8000]\n    balance: least_request\n"
+            );
+        }
+        let small = versions.text(version).replace("            - to: app", &format!("{routes}            - to: app"));
+        small + &clusters
+    };
+    let sluice = Setup::new(text(0)).with(&["--workers", "2"]).start();
+    let draft = sluice.file().with_extension("draft");
+    let mut took = Vec::new();
+    under_load(versions.web, |tally| {
+        for version in 1..=10 {
+            fs::write(&draft, sluice.complete(&text(version))).unwrap();
+            pause(Duration::from_millis(300));
+            let since = Instant::now();
+            fs::rename(&draft, sluice.file()).unwrap();
+            took.push(await_version(tally, version, since));
+        }
+    });
+    took.sort_unstable();
+    println!("{CLUSTERS} clusters and {ROUTES} routes, from rename to the first answer: median {:?}, slowest {:?}", took[5], took[9]);
+    assert_eq!(sluice.metrics().sum("sluice_config_rejected_total", &[]), 0);
+    assert_eq!(sluice.metrics().sum("sluice_downstream_connections_total", &["listener=\"web\""]), 4);
+}
+
 /// A folder of configurations behind a symlink, as Kubernetes mounts it.
 #[test]
 fn a_folder_that_is_swapped() {
