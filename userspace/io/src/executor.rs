@@ -12,7 +12,7 @@ use core::{
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::tables::make_room;
+use crate::table::Table;
 
 /// Names a task, for as long as it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +27,7 @@ type Task = Pin<Box<dyn Future<Output = ()>>>;
 
 #[derive(Default)]
 pub(crate) struct Executor {
-    tasks: RefCell<Vec<Slot>>,
-    free: RefCell<Vec<u32>>,
+    tasks: RefCell<Table<Slot>>,
     ready: RefCell<Vec<TaskId>>,
     current: Cell<u32>,
     alive: Cell<usize>,
@@ -36,7 +35,7 @@ pub(crate) struct Executor {
 }
 
 struct Slot {
-    /// `None` while it runs, and when the slot is free.
+    /// `None` while it runs.
     task: Option<Task>,
     queued: bool,
 }
@@ -44,20 +43,10 @@ struct Slot {
 impl Executor {
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + 'static) -> TaskId {
         let task: Task = Box::pin(task);
-        let slot = Slot { task: Some(task), queued: false };
-        let mut tasks = self.tasks.borrow_mut();
-        let id = if let Some(id) = self.free.borrow_mut().pop() {
-            tasks[id as usize] = slot;
-            id
-        } else {
-            make_room(&mut tasks);
-            tasks.push(slot);
-            u32::try_from(tasks.len() - 1).expect("fewer than 4 G tasks")
-        };
-        drop(tasks);
+        let id = TaskId(self.tasks.borrow_mut().insert(Slot { task: Some(task), queued: false }));
         self.alive.set(self.alive.get() + 1);
-        self.wake(TaskId(id));
-        TaskId(id)
+        self.wake(id);
+        id
     }
 
     /// The task that is running.
@@ -68,7 +57,7 @@ impl Executor {
     /// Lets a task go on in the next round. Waking one that has ended, or twice, is harmless.
     pub(crate) fn wake(&self, id: TaskId) {
         let mut tasks = self.tasks.borrow_mut();
-        let Some(slot) = tasks.get_mut(id.0 as usize) else { return };
+        let Some(slot) = tasks.get_mut(id.0) else { return };
         if !slot.queued {
             slot.queued = true;
             self.ready.borrow_mut().push(id);
@@ -77,8 +66,8 @@ impl Executor {
 
     /// Lets every task go on.
     pub(crate) fn wake_all(&self) {
-        let count = u32::try_from(self.tasks.borrow().len()).expect("fewer than 4 G tasks");
-        (0..count).for_each(|id| self.wake(TaskId(id)));
+        let end = self.tasks.borrow().end();
+        (0..end).for_each(|id| self.wake(TaskId(id)));
     }
 
     /// Whether any task can go on.
@@ -110,7 +99,7 @@ impl Executor {
     fn poll(&self, id: TaskId) {
         let mut task = {
             let mut tasks = self.tasks.borrow_mut();
-            let slot = &mut tasks[id.0 as usize];
+            let Some(slot) = tasks.get_mut(id.0) else { return };
             slot.queued = false;
             let Some(task) = slot.task.take() else { return };
             task
@@ -118,7 +107,7 @@ impl Executor {
         self.current.set(id.0);
         let polled = catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(&mut Context::from_waker(Waker::noop()))));
         match polled {
-            Ok(core::task::Poll::Pending) => self.tasks.borrow_mut()[id.0 as usize].task = Some(task),
+            Ok(core::task::Poll::Pending) => self.tasks.borrow_mut()[id.0].task = Some(task),
             Ok(core::task::Poll::Ready(())) => self.end(id, task),
             Err(_panic) => {
                 self.panics.set(self.panics.get() + 1);
@@ -133,14 +122,13 @@ impl Executor {
             self.panics.set(self.panics.get() + 1);
         }
         self.alive.set(self.alive.get() - 1);
-        self.free.borrow_mut().push(id.0);
+        self.tasks.borrow_mut().remove(id.0);
     }
 
     /// Drops every task: the end of a worker.
     pub(crate) fn clear(&self) {
         let tasks = core::mem::take(&mut *self.tasks.borrow_mut());
         self.ready.borrow_mut().clear();
-        self.free.borrow_mut().clear();
         self.alive.set(0);
         drop(tasks);
     }

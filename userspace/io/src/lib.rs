@@ -19,7 +19,7 @@ mod signal;
 pub mod sim;
 mod socket;
 mod stream;
-mod tables;
+mod table;
 mod timer;
 pub mod uring;
 mod wheel;

@@ -7,7 +7,7 @@
 
 use model::Instant;
 
-use crate::tables::make_room;
+use crate::table::Table;
 
 const LEVELS: usize = 6;
 const SLOT_BITS: u32 = 6;
@@ -18,8 +18,7 @@ const NONE: u32 = u32::MAX;
 
 /// The wheel. `T` is what a timer carries; small and `Copy`.
 pub(crate) struct Wheel<T> {
-    entries: Vec<Entry<T>>,
-    free: u32,
+    entries: Table<Entry<T>>,
     heads: [[u32; SLOTS]; LEVELS],
     occupied: [u64; LEVELS],
     /// Ticks handled so far.
@@ -42,46 +41,37 @@ pub(crate) struct TimerId(u32);
 
 impl<T: Copy> Wheel<T> {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { entries: Vec::new(), free: NONE, heads: [[NONE; SLOTS]; LEVELS], occupied: [0; LEVELS], tick: now.0 >> TICK_BITS, armed: 0 }
+        Self { entries: Table::default(), heads: [[NONE; SLOTS]; LEVELS], occupied: [0; LEVELS], tick: now.0 >> TICK_BITS, armed: 0 }
     }
 
     /// Makes a timer, not armed yet.
     pub(crate) fn insert(&mut self, carries: T) -> TimerId {
-        let entry = Entry { carries, due: 0, previous: NONE, next: NONE, place: NONE };
-        if self.free == NONE {
-            make_room(&mut self.entries);
-            self.entries.push(entry);
-            return TimerId(u32::try_from(self.entries.len() - 1).expect("fewer than 4 G timers"));
-        }
-        let id = self.free;
-        self.free = self.entries[id as usize].next;
-        self.entries[id as usize] = entry;
-        TimerId(id)
+        TimerId(self.entries.insert(Entry { carries, due: 0, previous: NONE, next: NONE, place: NONE }))
     }
 
     /// Arms it for `at`, or moves it there.
     pub(crate) fn arm(&mut self, id: TimerId, at: Instant) {
         self.disarm(id);
         // Rounded up: a timer is never early.
-        self.entries[id.0 as usize].due = (at.0 >> TICK_BITS).saturating_add(1).max(self.tick + 1);
+        self.entries[id.0].due = (at.0 >> TICK_BITS).saturating_add(1).max(self.tick + 1);
         self.link(id.0);
         self.armed += 1;
     }
 
     /// What it carries.
     pub(crate) fn carried(&mut self, id: TimerId) -> &mut T {
-        &mut self.entries[id.0 as usize].carries
+        &mut self.entries[id.0].carries
     }
 
     /// Whether it is armed, and for a moment not after `at`.
     pub(crate) fn is_armed_by(&self, id: TimerId, at: Instant) -> bool {
-        let entry = &self.entries[id.0 as usize];
+        let entry = &self.entries[id.0];
         entry.place != NONE && entry.due <= (at.0 >> TICK_BITS).saturating_add(1)
     }
 
     /// Takes it out of its slot; it may be armed again.
     pub(crate) fn disarm(&mut self, id: TimerId) {
-        if self.entries[id.0 as usize].place != NONE {
+        if self.entries[id.0].place != NONE {
             self.unlink(id.0);
             self.armed -= 1;
         }
@@ -90,8 +80,7 @@ impl<T: Copy> Wheel<T> {
     /// Forgets it.
     pub(crate) fn remove(&mut self, id: TimerId) {
         self.disarm(id);
-        self.entries[id.0 as usize].next = self.free;
-        self.free = id.0;
+        self.entries.remove(id.0);
     }
 
     /// How many are armed.
@@ -143,7 +132,7 @@ impl<T: Copy> Wheel<T> {
         let mut id = core::mem::replace(&mut self.heads[level][slot], NONE);
         self.occupied[level] &= !(1 << slot);
         while id != NONE {
-            let entry = &mut self.entries[id as usize];
+            let entry = &mut self.entries[id];
             let next = entry.next;
             entry.place = NONE;
             if entry.due > self.tick {
@@ -159,7 +148,7 @@ impl<T: Copy> Wheel<T> {
     }
 
     fn link(&mut self, id: u32) {
-        let due = self.entries[id as usize].due;
+        let due = self.entries[id].due;
         let distance = due - self.tick;
         let bits = 64 - distance.leading_zeros();
         let level = (bits.saturating_sub(1) / SLOT_BITS).min(LEVELS as u32 - 1);
@@ -169,19 +158,19 @@ impl<T: Copy> Wheel<T> {
         let slot = ((due.min(reach) >> shift) % SLOTS as u64) as usize;
         let level = level as usize;
         let head = self.heads[level][slot];
-        let entry = &mut self.entries[id as usize];
+        let entry = &mut self.entries[id];
         entry.previous = NONE;
         entry.next = head;
         entry.place = (level * SLOTS + slot) as u32;
         if head != NONE {
-            self.entries[head as usize].previous = id;
+            self.entries[head].previous = id;
         }
         self.heads[level][slot] = id;
         self.occupied[level] |= 1 << slot;
     }
 
     fn unlink(&mut self, id: u32) {
-        let Entry { previous, next, place, .. } = self.entries[id as usize];
+        let Entry { previous, next, place, .. } = self.entries[id];
         let (level, slot) = (place as usize / SLOTS, place as usize % SLOTS);
         if previous == NONE {
             self.heads[level][slot] = next;
@@ -189,12 +178,12 @@ impl<T: Copy> Wheel<T> {
                 self.occupied[level] &= !(1 << slot);
             }
         } else {
-            self.entries[previous as usize].next = next;
+            self.entries[previous].next = next;
         }
         if next != NONE {
-            self.entries[next as usize].previous = previous;
+            self.entries[next].previous = previous;
         }
-        self.entries[id as usize].place = NONE;
+        self.entries[id].place = NONE;
     }
 }
 

@@ -46,9 +46,9 @@ impl Reactor {
     }
 
     fn listening(&mut self, slot: u32) -> &mut Listening {
-        match &mut self.entries[slot as usize] {
-            Entry::Listening(listening) => listening,
-            Entry::Free | Entry::Socket(_) | Entry::Watching(_) => {
+        match self.entries.get_mut(slot) {
+            Some(Entry::Listening(listening)) => listening,
+            Some(Entry::Socket(_) | Entry::Watching(_)) | None => {
                 unreachable!("slot {slot} is a listener's while its handle or an operation lives")
             }
         }
@@ -116,9 +116,9 @@ impl Reactor {
     }
 
     fn watching(&mut self, slot: u32) -> &mut Watching {
-        match &mut self.entries[slot as usize] {
-            Entry::Watching(watching) => watching,
-            Entry::Free | Entry::Socket(_) | Entry::Listening(_) => {
+        match self.entries.get_mut(slot) {
+            Some(Entry::Watching(watching)) => watching,
+            Some(Entry::Socket(_) | Entry::Listening(_)) | None => {
                 unreachable!("slot {slot} is a bell's while its handle or an operation lives")
             }
         }
