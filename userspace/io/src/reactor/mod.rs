@@ -15,7 +15,7 @@ use crate::{
     backend::Backend,
     executor::Executor,
     socket::{Receive, Socket},
-    tables::make_room,
+    table::Table,
     wheel::{TimerId, Wheel},
 };
 use doors::{Listening, Watching};
@@ -52,8 +52,7 @@ pub struct Counts {
 
 pub(crate) struct Reactor {
     pub(crate) backend: Backend,
-    entries: Vec<Entry>,
-    free: Vec<u32>,
+    entries: Table<Entry>,
     dirty: Vec<u32>,
     received: Vec<u32>,
     parked: Vec<u32>,
@@ -74,7 +73,6 @@ pub(crate) struct Alarm {
 }
 
 enum Entry {
-    Free,
     Socket(Socket),
     Listening(Box<Listening>),
     Watching(Box<Watching>),
@@ -85,8 +83,7 @@ impl Reactor {
         let timers = Wheel::new(backend.now());
         Self {
             backend,
-            entries: Vec::new(),
-            free: Vec::new(),
+            entries: Table::default(),
             dirty: Vec::new(),
             received: Vec::new(),
             parked: Vec::new(),
@@ -105,26 +102,19 @@ impl Reactor {
 
     fn insert(&mut self, entry: Entry) -> u32 {
         self.open += 1;
-        if let Some(slot) = self.free.pop() {
-            self.entries[slot as usize] = entry;
-            return slot;
-        }
-        make_room(&mut self.entries);
-        self.entries.push(entry);
-        u32::try_from(self.entries.len() - 1).expect("fewer than 4 G sockets")
+        self.entries.insert(entry)
     }
 
     fn remove(&mut self, slot: u32) {
         self.open -= 1;
-        self.entries[slot as usize] = Entry::Free;
-        self.free.push(slot);
+        self.entries.remove(slot);
     }
 
     /// The entry of a live handle, or of an operation that is out.
     fn socket(&mut self, slot: u32) -> &mut Socket {
-        match &mut self.entries[slot as usize] {
-            Entry::Socket(socket) => socket,
-            Entry::Free | Entry::Listening(_) | Entry::Watching(_) => {
+        match self.entries.get_mut(slot) {
+            Some(Entry::Socket(socket)) => socket,
+            Some(Entry::Listening(_) | Entry::Watching(_)) | None => {
                 unreachable!("slot {slot} is a socket's while its handle or an operation lives")
             }
         }
@@ -138,13 +128,13 @@ impl Reactor {
     /// Sends what was written, moves what stays queued to the heap, and arms what was parked if buffers came back.
     pub(crate) fn end_turn(&mut self) {
         while let Some(slot) = self.received.pop() {
-            if let Entry::Socket(socket) = &mut self.entries[slot as usize] {
+            if let Some(Entry::Socket(socket)) = self.entries.get_mut(slot) {
                 self.counts.heap_moved_bytes += socket.inbox.move_to_heap() as u64;
             }
         }
         let mut dirty = core::mem::take(&mut self.dirty);
         for slot in dirty.drain(..) {
-            if let Entry::Socket(socket) = &mut self.entries[slot as usize] {
+            if let Some(Entry::Socket(socket)) = self.entries.get_mut(slot) {
                 socket.flags.dirty = false;
                 self.flush(slot);
             }
@@ -154,7 +144,7 @@ impl Reactor {
         self.dirty = dirty;
         if !self.parked.is_empty() && self.backend.has_buffers() {
             for slot in core::mem::take(&mut self.parked) {
-                if let Entry::Socket(socket) = &mut self.entries[slot as usize]
+                if let Some(Entry::Socket(socket)) = self.entries.get_mut(slot)
                     && socket.receive == Receive::Parked
                     && !socket.flags.released
                 {

@@ -25,9 +25,9 @@ use std::{
 pub use features::{Features, Forced};
 pub use setup::{Refusal, UringOptions};
 
-use crate::{Bell, Completion, Descriptor, Errno, Fd, Kind, Op, Outcome, Token, tables::make_room};
+use crate::{Bell, Completion, Descriptor, Errno, Fd, Kind, Op, Outcome, Token};
 use buffers::{BufferRing, GROUP};
-use flight::Flight;
+use flight::Flights;
 use splice::Splice;
 
 /// RFC 9293 §3.1: the flags' byte in a TCP header, and two of them.
@@ -40,8 +40,7 @@ pub struct Uring {
     ring: IoUring,
     buffers: BufferRing,
     features: Features,
-    /// What a slot's operations own while the kernel has them.
-    flights: Vec<Flight>,
+    flights: Flights,
     splices: HashMap<u32, Splice>,
     spare_pipes: Vec<splice::Pipe>,
     /// Completions made here, without the kernel's queue.
@@ -53,7 +52,7 @@ impl Uring {
     pub fn new(options: UringOptions) -> Result<Self, Refusal> {
         let (ring, features) = setup::ring(options)?;
         let buffers = BufferRing::register(&ring, options.arena_bytes, features.incremental_buffers).map_err(Refusal::buffers)?;
-        Ok(Self { ring, buffers, features, flights: Vec::new(), splices: HashMap::new(), spare_pipes: Vec::new(), ready: Vec::new() })
+        Ok(Self { ring, buffers, features, flights: Flights::default(), splices: HashMap::new(), spare_pipes: Vec::new(), ready: Vec::new() })
     }
 
     /// What the kernel has, and what is used of it.
@@ -74,15 +73,6 @@ impl Uring {
         }
     }
 
-    fn flight(&mut self, slot: u32) -> &mut Flight {
-        let slot = slot as usize;
-        while self.flights.len() <= slot {
-            make_room(&mut self.flights);
-            self.flights.push(Flight::default());
-        }
-        &mut self.flights[slot]
-    }
-
     pub(crate) fn submit(&mut self, slot: u32, op: Op) {
         let token = op.token(slot);
         let entry = match op {
@@ -92,15 +82,15 @@ impl Uring {
                 // Without `wait` the kernel answers at once; with it, it keeps on until all is sent.
                 let patience = if wait { libc::MSG_WAITALL } else { libc::MSG_DONTWAIT };
                 let flags = libc::MSG_NOSIGNAL | patience | if last { libc::MSG_MORE } else { 0 };
-                self.flight(slot).send(types::Fd(fd.0), pieces, flags)
+                self.flights.of(slot).send(types::Fd(fd.0), pieces, flags)
             }
-            Op::Connect { fd, address } => match self.flight(slot).connect(types::Fd(fd.0), &address) {
+            Op::Connect { fd, address } => match self.flights.of(slot).connect(types::Fd(fd.0), &address) {
                 Ok(entry) => entry,
                 Err(errno) => return self.ready.push(Completion { token, outcome: Outcome::Done(Err(errno)), more: false }),
             },
             Op::Splice { from, to, length } => return self.begin_splice(slot, from, to, length),
             Op::Watch { bell } => match bell {
-                Bell::Event(descriptor) => self.flight(slot).watch(descriptor),
+                Bell::Event(descriptor) => self.flights.of(slot).watch(descriptor),
                 Bell::Flag(_) => {
                     return self.ready.push(Completion { token, outcome: Outcome::Done(Err(Errno(libc::EBADF))), more: false });
                 }
@@ -159,25 +149,14 @@ impl Uring {
             let outcome = match kind {
                 Kind::Accept => Outcome::Accepted(counted.map(|_| Fd(result))),
                 Kind::Receive => Outcome::Received(self.buffers.received(counted, flags)),
-                Kind::Send => {
-                    let pieces = self.flights.get_mut(token.slot as usize).map(Flight::sent).unwrap_or_default();
-                    Outcome::Sent(counted.map(low_half), pieces)
-                }
-                Kind::Watch => {
-                    if let Some(flight) = self.flights.get_mut(token.slot as usize) {
-                        flight.rung(more);
-                    }
+                Kind::Send => Outcome::Sent(counted.map(low_half), self.flights.land(token.slot)),
+                Kind::Watch | Kind::Connect => {
+                    self.flights.land(token.slot);
                     Outcome::Done(counted)
                 }
                 Kind::Splice => {
                     polled.push((token.slot, counted));
                     continue;
-                }
-                Kind::Connect => {
-                    if let Some(flight) = self.flights.get_mut(token.slot as usize) {
-                        flight.connected();
-                    }
-                    Outcome::Done(counted)
                 }
                 Kind::Close | Kind::Cancel | Kind::Forget => Outcome::Done(counted),
             };
