@@ -356,8 +356,7 @@ fn the_first_process_of_a_container_buries_the_dead_and_ends_when_told() {
     assert!(left.status.success(), "{}", String::from_utf8_lossy(&left.stderr));
     assert_eq!(children(first).len(), 2, "who is left behind is its own");
     eventually("the dead are buried", || children(first).is_empty());
-    let mut client = Client::connect(web);
-    assert_eq!(client.get("/").text(), "amber\n");
+    assert_eq!(Client::connect(web).get("/").text(), "amber\n");
 
     kill_process(first, Signal::TERM).unwrap();
     assert!(sluice.wait().success(), "{}", sluice.log());
