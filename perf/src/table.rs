@@ -4,6 +4,7 @@ use crate::peers::Kind;
 use crate::rows::{Better, Reading, Row};
 use core::fmt::Write;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// All readings, in the order in which they came.
 pub(crate) struct Table {
@@ -23,7 +24,8 @@ struct Line {
 
 #[derive(Default, Clone)]
 struct Cell {
-    values: Vec<f64>,
+    /// By round; a round that failed is missing.
+    values: BTreeMap<usize, f64>,
     doubtful: bool,
 }
 
@@ -35,7 +37,7 @@ impl Table {
         Self { kinds, lines: Vec::new(), remarks: Vec::new() }
     }
 
-    pub(crate) fn add(&mut self, row: Row, kind: Kind, reading: &Reading) {
+    pub(crate) fn add(&mut self, round: usize, row: Row, kind: Kind, reading: &Reading) {
         let column = self.kinds.iter().position(|known| *known == kind).expect("only proxies of the table are measured");
         let known = self.lines.iter().position(|line| line.row == row && line.what == reading.what);
         let line = known.unwrap_or_else(|| {
@@ -44,7 +46,7 @@ impl Table {
             self.lines.len() - 1
         });
         let cell = &mut self.lines[line].cells[column];
-        cell.values.push(reading.value);
+        cell.values.insert(round, reading.value);
         cell.doubtful |= reading.doubtful;
     }
 
@@ -107,7 +109,7 @@ impl Table {
     }
 
     fn line_json(&self, line: &Line) -> Value {
-        let cell = |cell: &Cell| json!({ "median": cell.median(), "values": cell.values, "doubtful": cell.doubtful });
+        let cell = |cell: &Cell| json!({ "median": cell.median(), "values": cell.values.values().collect::<Vec<_>>(), "doubtful": cell.doubtful });
         let proxies: serde_json::Map<String, Value> =
             self.kinds.iter().zip(&line.cells).map(|(kind, value)| (kind.to_string(), cell(value))).collect();
         json!({
@@ -122,15 +124,12 @@ impl Table {
 
 impl Cell {
     fn median(&self) -> Option<f64> {
-        median(self.values.clone())
+        median(self.values.values().copied().collect())
     }
 
     /// The median of what this is of the other in the same round: a second in which the whole machine was slow drops out.
     fn over(&self, other: &Self) -> Option<f64> {
-        if self.values.len() != other.values.len() {
-            return Some(self.median()? / other.median()?);
-        }
-        median(self.values.iter().zip(&other.values).map(|(ours, theirs)| ours / theirs).collect())
+        median(self.values.iter().filter_map(|(round, ours)| Some(ours / other.values.get(round)?)).collect())
     }
 }
 
@@ -164,9 +163,13 @@ mod tests {
         let kinds = vec![Kind::Sluice, Kind::Nginx, Kind::Haproxy, Kind::Envoy];
         let mut table = Table::new(kinds.clone());
         for (kind, value) in kinds.into_iter().zip(values) {
-            table.add(Row::Keepalive64, kind, &Reading { what: "it", better, value, doubtful: kind == Kind::Nginx });
+            table.add(1, Row::Keepalive64, kind, &Reading { what: "it", better, value, doubtful: kind == Kind::Nginx });
         }
         table
+    }
+
+    fn cell(values: &[f64]) -> Cell {
+        Cell { values: values.iter().copied().enumerate().collect(), doubtful: false }
     }
 
     fn check(better: Better, values: [f64; 4], best: Option<f64>, envoy: Option<f64>) {
@@ -186,7 +189,7 @@ mod tests {
 
     #[test]
     fn medians() {
-        let median = |values: &[f64]| Cell { values: values.to_vec(), doubtful: false }.median();
+        let median = |values: &[f64]| cell(values).median();
         assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
         assert_eq!(median(&[]), None);
@@ -194,9 +197,9 @@ mod tests {
 
     #[test]
     fn rounds_are_compared_one_by_one() {
-        let cell = |values: &[f64]| Cell { values: values.to_vec(), doubtful: false };
         assert_eq!(cell(&[1.0, 20.0, 3.0]).over(&cell(&[2.0, 40.0, 3.0])), Some(0.5));
-        assert_eq!(cell(&[1.0, 3.0]).over(&cell(&[4.0])), Some(0.5), "a round is missing");
+        assert_eq!(cell(&[1.0, 3.0]).over(&cell(&[4.0])), Some(0.25), "a round is missing");
+        assert_eq!(cell(&[1.0]).over(&cell(&[])), None);
     }
 
     #[test]
