@@ -67,13 +67,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let rounds = options.rounds.unwrap_or(if options.quick { ROUNDS_QUICK } else { ROUNDS });
     for row in rows(options) {
         println!("{}", row.title());
+        bystanders.wait_for_calm(&processes(&proxies))?;
         for round in 0..row.rounds(rounds) {
-            // Forced, a look at each row says what it was worth.
-            if round == 0 || !options.force {
-                bystanders.wait_for_calm(&processes(&proxies))?;
-            }
             for proxy in &proxies {
-                measure(&setting, row, proxy, &mut table)?;
+                measure(&setting, (row, round), proxy, &mut table)?;
             }
         }
     }
@@ -129,14 +126,14 @@ fn half_of_the_first_peers_maximum(proxies: &[Proxy], window: Duration) -> Resul
     Ok((sample.rate() / 2.0).max(1.0))
 }
 
-/// One row of one proxy. A proxy that fails a row loses the row, not the whole comparison.
-fn measure(setting: &Setting<'_>, row: Row, proxy: &Proxy, table: &mut Table) -> Result<()> {
+/// One round of a row of one proxy. A proxy that fails a round loses the round, not the whole comparison.
+fn measure(setting: &Setting<'_>, (row, round): (Row, usize), proxy: &Proxy, table: &mut Table) -> Result<()> {
     proxy.group.resume()?;
     let readings = row.measure(setting, proxy);
     proxy.group.pause()?;
     interrupt::check()?;
     match readings {
-        Ok(readings) => readings.iter().for_each(|reading| table.add(row, proxy.kind(), reading)),
+        Ok(readings) => readings.iter().for_each(|reading| table.add(round, row, proxy.kind(), reading)),
         Err(error) => {
             println!("{}: {}: {error:#}", row.title(), proxy.kind());
             table.remark(format!("{}: {}: {error:#}", row.title(), proxy.kind()));
