@@ -27,8 +27,15 @@ const IDLE_MAX: usize = 1024;
 /// What all workers share of one endpoint: its open connections' count, and those at rest. Relaxed atomics: exact only near the limit.
 #[derive(Debug)]
 pub struct Lending {
-    rests: ArrayQueue<AtRest>,
+    rests: ArrayQueue<Rest>,
     open: AtomicU32,
+}
+
+/// One of those, and since when it has been idle.
+#[derive(Debug)]
+struct Rest {
+    rest: AtRest,
+    since: Instant,
 }
 
 impl Default for Lending {
@@ -134,7 +141,7 @@ impl Pool {
             }
             self.closed();
         }
-        while let Some(rest) = self.lending.rests.pop() {
+        while let Some(Rest { rest, .. }) = self.lending.rests.pop() {
             if let Some(stream) = ring.adopt(rest) {
                 self.count(|traffic| traffic.taken += 1);
                 return Taken::Reused(Conn::client(stream, settings));
@@ -188,8 +195,8 @@ impl Pool {
             let mut idle = self.idle.borrow_mut();
             if idle.len() > 1 { Some(idle.remove(0)) } else { None }
         };
-        if let Some(surplus) = surplus {
-            match surplus.conn.rest().await.map(|rest| self.lending.rests.push(rest)) {
+        if let Some(Idle { conn, since }) = surplus {
+            match conn.rest().await.map(|rest| self.lending.rests.push(Rest { rest, since })) {
                 Some(Ok(())) => self.count(|traffic| traffic.lent += 1),
                 Some(Err(_full)) => {
                     self.count(|traffic| traffic.lending_full += 1);
@@ -201,10 +208,19 @@ impl Pool {
         self.lending_now.set(false);
     }
 
-    /// Closes what its peer has closed, and what has been idle for longer than `idle`.
-    pub fn sweep(&self, now: Instant, idle: Option<Duration>) {
+    /// Closes what its peer has closed, and what has been idle for longer than `idle`: here, and of what is lent.
+    pub fn sweep(&self, ring: &Ring, idle: Option<Duration>) {
+        let now = ring.now();
+        let is_fresh = |since| idle.is_none_or(|idle| now.since(since) < idle);
+        for _ in 0..self.lending.rests.len() {
+            let Some(rest) = self.lending.rests.pop() else { break };
+            let keep = ring.is_quiet(&rest.rest) && is_fresh(rest.since);
+            if !keep || self.lending.rests.push(rest).is_err() {
+                self.closed();
+            }
+        }
         self.idle.borrow_mut().retain(|entry| {
-            let keep = entry.conn.is_quiet() && idle.is_none_or(|idle| now.since(entry.since) < idle);
+            let keep = entry.conn.is_quiet() && is_fresh(entry.since);
             if !keep {
                 self.closed();
             }

@@ -7,12 +7,12 @@ use io::{
     Ring, Stream,
     sim::{Chaos, Host, Sim, World},
 };
-use model::{Address, Instant};
+use model::Address;
 use std::{rc::Rc, sync::Arc, time::Duration};
 
 const PLACE: &str = "10.0.0.1:80";
 /// Beyond everything that takes time.
-const LATEST: Instant = Instant(1_000_000_000_000);
+const PATIENCE: Duration = Duration::from_secs(1_000);
 
 /// Idle connections of an endpoint that a worker keeps, and that may lie in the lending place.
 const IDLE_MAX: usize = 1024;
@@ -42,7 +42,7 @@ impl Lab {
     }
 
     fn run(&self, done: impl FnMut() -> bool) {
-        self.world.run(&self.rings, LATEST, done).unwrap();
+        self.world.run(&self.rings, self.world.now() + PATIENCE, done).unwrap();
     }
 
     /// Connections of the worker to the origin.
@@ -128,6 +128,28 @@ fn a_retired_pool_keeps_nothing() {
     lab.give(&pool, streams.pop().unwrap());
     assert_eq!((pool.idle(), pool.lending().open()), (0, 0));
     lab.run(|| lab.world.usage(lab.worker).descriptors == 0);
-    pool.sweep(lab.rings[1].now(), Some(Duration::from_secs(1)));
     assert_eq!(pool.opened_here(), 0);
+}
+
+/// Nobody is asked for what is lent: so whoever sweeps looks through it too.
+#[test]
+fn what_is_lent_is_swept() {
+    let lab = Lab::new();
+    let pool = Pool::new(Arc::new(Lending::default()), false);
+    for stream in lab.connected(2) {
+        lab.give(&pool, stream);
+    }
+    let mut lent = 0;
+    lab.run(|| {
+        lent += pool.traffic().lent;
+        lent == 1
+    });
+    pool.sweep(&lab.rings[1], Some(Duration::from_secs(1)));
+    assert_eq!(pool.lending().open(), 2, "both are fresh");
+    let (ring, until) = (lab.rings[1].clone(), lab.rings[1].now() + Duration::from_secs(2));
+    lab.rings[1].spawn(async move { ring.sleep(Duration::from_secs(2)).await });
+    lab.run(|| lab.rings[1].now() >= until);
+    pool.sweep(&lab.rings[1], Some(Duration::from_secs(1)));
+    assert_eq!((pool.idle(), pool.lending().open()), (0, 0));
+    lab.run(|| lab.world.usage(lab.worker).descriptors == 0);
 }

@@ -41,6 +41,10 @@ impl AtRest {
         Self { descriptor }
     }
 
+    pub(crate) fn fd(&self) -> Fd {
+        self.descriptor.fd()
+    }
+
     pub(crate) fn into_descriptor(self) -> Descriptor {
         self.descriptor
     }

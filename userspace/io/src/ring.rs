@@ -157,6 +157,11 @@ impl Ring {
         Listener::new(self, descriptor)
     }
 
+    /// Whether a connection at rest is still silent and open.
+    pub fn is_quiet(&self, rest: &AtRest) -> bool {
+        self.0.reactor.borrow().backend.is_quiet(rest.fd())
+    }
+
     /// Takes in a connection that was at rest; `None` when it did not stay silent and open.
     pub fn adopt(&self, rest: AtRest) -> Option<Stream> {
         let descriptor = rest.into_descriptor();

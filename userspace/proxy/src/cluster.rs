@@ -4,7 +4,8 @@
 use balance::{Balancer, Pick};
 use core::cell::RefCell;
 use exchange::{Pool, Traffic};
-use model::{Address, Instant};
+use io::Ring;
+use model::Address;
 use stats::{Counter, Gauge, Histogram, metrics};
 use std::{rc::Rc, sync::Arc};
 
@@ -140,9 +141,9 @@ impl Cluster {
     }
 
     /// Closes idle connections whose peer or time has ended, and shows what is open.
-    pub(crate) fn sweep(&self, now: Instant) {
+    pub(crate) fn sweep(&self, ring: &Ring) {
         for endpoint in &self.endpoints {
-            endpoint.pool.sweep(now, self.config.timeouts.idle);
+            endpoint.pool.sweep(ring, self.config.timeouts.idle);
             self.count(endpoint.pool.traffic());
         }
         self.active.set(self.endpoints.iter().map(|endpoint| endpoint.pool.opened_here()).sum());

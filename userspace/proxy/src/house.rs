@@ -185,9 +185,8 @@ impl House {
 
     /// Closes idle upstream connections whose peer or time has ended.
     pub fn sweep(&self) {
-        let now = self.ring.now();
         for cluster in self.clusters.borrow().iter().flatten() {
-            cluster.sweep(now);
+            cluster.sweep(&self.ring);
         }
     }
 
