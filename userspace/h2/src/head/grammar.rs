@@ -34,13 +34,13 @@ pub(crate) fn has(bytes: &[u8], such: impl Fn(u8) -> bool) -> bool {
 
 fn is_token_byte(byte: u8) -> bool {
     let letter = byte.is_ascii_alphanumeric();
-    let sign = (byte >= b'#') & (byte <= b'\'') | (byte >= b'^') & (byte <= b'`') | (byte == b'!') | (byte == b'*') | (byte == b'+');
+    let sign = (b'#'..=b'\'').contains(&byte) | (b'^'..=b'`').contains(&byte) | (byte == b'!') | (byte == b'*') | (byte == b'+');
     letter | sign | (byte == b'-') | (byte == b'.') | (byte == b'|') | (byte == b'~')
 }
 
 /// Whether `path` is a path with or without a query: visible ASCII, no fragment (RFC 9113 §8.3.1).
 pub(crate) fn is_path(path: &[u8]) -> bool {
-    path.first() == Some(&b'/') && !has(path, |byte| (byte < b'!') | (byte > b'~') | (byte == b'#'))
+    path.first() == Some(&b'/') && !has(path, |byte| !(b'!'..=b'~').contains(&byte) | (byte == b'#'))
 }
 
 /// `uri-host [":" port]`: no user information, no `,`, no zone identifiers.

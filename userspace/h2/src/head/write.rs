@@ -1,5 +1,6 @@
 //! Heads and trailers to field lists: pseudo-header fields first, names in lower case, nothing that is meant for one connection
 //! (RFC 9113 §8.2, §8.3). Length and authority are written from what the head says, never copied.
+#![expect(clippy::needless_bitwise_bool, reason = "without branches many bytes are looked at by one instruction")]
 
 use alloc::vec::Vec;
 
