@@ -19,7 +19,7 @@ mod sluice;
 pub use admin::{Admin, Metrics};
 pub use binary::sluice_command;
 pub use client::{Client, Response, read_message};
-pub use descriptors::allow_descriptors;
+pub use descriptors::{allow_descriptors, alone};
 pub use origin::Origin;
 pub use patience::{PATIENCE, eventually, pause, run};
 pub use pattern::pattern;

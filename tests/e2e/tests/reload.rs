@@ -4,6 +4,7 @@
 
 use e2e::{Client, Origin, Setup, Signal, Sluice, eventually, free_address, pause};
 use std::{
+    fmt::Write as _,
     fs,
     net::SocketAddr,
     os::unix::fs::symlink,
@@ -147,13 +148,15 @@ fn a_large_configuration_under_load() {
     let text = |version: u32| {
         let (mut routes, mut clusters) = (String::new(), String::new());
         for number in 0..ROUTES {
-            routes += &format!("            - {{ match: {{ path: /service-{number}/api/* }}, to: cluster-{number} }}\n");
+            writeln!(routes, "            - {{ match: {{ path: /service-{number}/api/* }}, to: cluster-{number} }}").unwrap();
         }
         for number in 0..CLUSTERS {
             let (high, low, port) = (number / 256, number % 256, if number == 4_000 { 8_000 + version } else { 8_000 });
-            clusters += &format!(
-                "  cluster-{number}:\n    endpoints: [10.0.{high}.{low}:{port}, 10.1.{high}.{low}:8000]\n    balance: least_request\n"
-            );
+            writeln!(
+                clusters,
+                "  cluster-{number}: {{ endpoints: [10.0.{high}.{low}:{port}, 10.1.{high}.{low}:8000], balance: least_request }}"
+            )
+            .unwrap();
         }
         let small = versions.text(version).replace("            - to: app", &format!("{routes}            - to: app"));
         small + &clusters

@@ -1,15 +1,12 @@
 //! A thousand configurations under load, with connections that outlive all of them: nobody is harmed, and nothing of what was replaced stays.
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
-#![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "these tests live in real time, and tell what was measured")]
+#![expect(clippy::disallowed_methods, reason = "these tests live in real time")]
 
-use e2e::{Client, Origin, Setup, Sluice, allow_descriptors, free_address, pause};
+use e2e::{Client, Origin, Setup, Sluice, allow_descriptors, alone, free_address, pause};
 use std::{
     fmt::Write as _,
     net::SocketAddr,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
-    },
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
 };
@@ -30,10 +27,6 @@ const ALL_CHANGE: u32 = 5;
 const TICK: Duration = Duration::from_secs(1);
 const CLIENTS: usize = 4;
 const PACE: Duration = Duration::from_millis(10);
-
-/// What is measured here is not to be starved by the test beside it.
-#[expect(clippy::disallowed_types, reason = "tests in turn")]
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// Where everything is.
 struct Scene {
@@ -63,7 +56,7 @@ impl Scene {
             writeln!(routes, "            - {{ match: {{ path: /bystander-{number}/* }}, to: bystander-{number} }}").unwrap();
             writeln!(clusters, "  bystander-{number}: {{ endpoints: [\"192.0.2.1:80\"] }}").unwrap();
         }
-        let more = if (version + 3) / 4 % 2 == 1 {
+        let more = if version.div_ceil(4) % 2 == 1 {
             format!("  second: {{ bind: [\"{second}\"], http: {{ sites: [{{ hosts: [\"*\"], routes: [{{ reply: 204 }}] }}] }} }}\n")
         } else {
             String::new()
@@ -180,9 +173,13 @@ fn run(pushing: bool) -> Outcome {
 
 /// The stage is set, then a stream is begun after each push.
 fn push(scene: &Scene, sluice: &Sluice, pushing: bool) -> Outcome {
-    (1..=WARM_PUSHES).for_each(|version| put(sluice, &scene.text(version)));
+    for version in 1..=WARM_PUSHES {
+        put(sluice, &scene.text(version));
+    }
     let mut idle: Vec<_> = (0..IDLE).map(|_| Client::connect(scene.web)).collect();
-    idle.iter_mut().for_each(|client| assert_eq!(client.get("/").status(), 200));
+    for client in &mut idle {
+        assert_eq!(client.get("/").status(), 200);
+    }
     let (begin, mut slowest, mut version) = (Instant::now(), Duration::ZERO, WARM_PUSHES);
     let (mut streams, mut resident) = (Vec::new(), u64::MAX);
     for number in 0..PUSHES {
@@ -201,7 +198,9 @@ fn push(scene: &Scene, sluice: &Sluice, pushing: bool) -> Outcome {
     }
     let took = begin.elapsed();
     let now = Instant::now();
-    streams.iter_mut().for_each(|stream| stream.check(now));
+    for stream in &mut streams {
+        stream.check(now);
+    }
     for client in &mut idle {
         let response = client.get("/");
         assert_eq!((response.status(), version_of(response.field("x-version"))), (200, header(version)));
@@ -218,7 +217,7 @@ fn push(scene: &Scene, sluice: &Sluice, pushing: bool) -> Outcome {
 /// that differs in nothing but them.
 #[test]
 fn pushes_under_streams() {
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     allow_descriptors();
     // Memory in pieces of 2 MiB would hide what is looked for.
     rustix::thread::disable_transparent_huge_pages(true).unwrap();
@@ -238,7 +237,7 @@ fn pushes_under_streams() {
 /// Without streams nothing at all may stay of what was replaced.
 #[test]
 fn pushes_leave_nothing_behind() {
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     rustix::thread::disable_transparent_huge_pages(true).unwrap();
     let scene = Scene::new();
     let sluice = scene.start();
