@@ -1,21 +1,13 @@
 //! When there is too much of something: others go on, memory stays bounded, it is counted, and it passes.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test's helpers fail as the test does, and tell what was measured")]
+#![expect(clippy::print_stdout, reason = "these tests tell what was measured")]
 
-use e2e::{Client, Origin, Setup, Sluice, allow_descriptors, eventually, free_address};
-use std::{
-    net::SocketAddr,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use e2e::{Client, Origin, Setup, Sluice, allow_descriptors, alone, eventually, free_address};
+use std::{net::SocketAddr, time::Duration};
 
 /// Slow clients of each kind.
 const SLOW: i64 = 9_000;
 /// What all of them together may hold: of each, what is unsent and what was received last (64 KiB and 64 KiB).
 const RESIDENT_BYTES_MAX: u64 = 9_000 * (128 << 10);
-
-/// Crowds would starve one another.
-#[expect(clippy::disallowed_types, reason = "tests in turn")]
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 fn configured(more: &str) -> (SocketAddr, Origin, Setup) {
     let (web, origin) = (free_address(), Origin::start("amber"));
@@ -76,7 +68,7 @@ fn descriptors_that_run_out() {
 /// Slow clients, each doing what `begin` does and no more, and another one, which must not feel it. At first nobody's time is up, so that all
 /// of them are there at once however long it took to connect them; then they are ended by `reason`, each when it has been slow for long enough.
 fn endure(begin: impl Fn(&mut Client), reason: &str) {
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     allow_descriptors();
     let (web, _origin, setup) = configured("defaults: { timeouts: { request_head: 1h, idle: 1h, request: 1h } }");
     let sluice = setup.with(&["--workers", "1"]).start();
@@ -133,7 +125,7 @@ fn slow_readers() {
 /// Each body that waits inside the kernel takes a pipe: when there are enough of those, the others go the ordinary way.
 #[test]
 fn ways_inside_the_kernel_run_out() {
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     allow_descriptors();
     let (web, _origin, setup) = configured("defaults: { timeouts: { idle: 1h } }");
     let sluice = setup.with(&["--workers", "1"]).start();
@@ -150,7 +142,7 @@ fn ways_inside_the_kernel_run_out() {
 
 #[test]
 fn many_idle_connections() {
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     allow_descriptors();
     let (web, _origin, setup) = configured("defaults: { timeouts: { request_head: 1h, idle: 1h } }");
     let sluice: Sluice = setup.with(&["--workers", "1"]).start();
