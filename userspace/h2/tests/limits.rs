@@ -249,6 +249,33 @@ fn what_a_released_stream_held_is_given_back() {
 }
 
 #[test]
+fn what_nobody_wants_is_given_back() {
+    // By every way there is: content of a stream that was released in the middle of a frame, too much of it, padding.
+    let mut connection = server_with(Settings { connection_window: 65_535, stream_window: 1 << 20, ..Settings::default() });
+    for at in 0..40 {
+        let stream = id(at);
+        assert!(feed(&mut connection, &frames(&format!("post {stream} content-length=15745")), &mut Story::default()));
+        let mut whole = frame(0, 0, stream, &[b'x'; 15_745]);
+        if at % 2 == 0 {
+            let rest = whole.split_off(5_000);
+            assert!(feed(&mut connection, &whole, &mut Story::default()));
+            connection.release(StreamId(u64::from(stream)));
+            assert!(feed(&mut connection, &rest, &mut Story::default()), "at {at}");
+        } else {
+            assert!(feed(&mut connection, &frame(0, 0, stream, &[b'x'; 16_000]), &mut Story::default()), "at {at}");
+        }
+        connection.release(StreamId(u64::from(stream)));
+        transmitted(&mut connection);
+    }
+    assert!(feed(&mut connection, &frames("post 101"), &mut Story::default()));
+    for at in 0..400 {
+        assert!(feed(&mut connection, &frame(0, 8, 101, &[&[255][..], b"x", &[0; 255]].concat()), &mut Story::default()), "at {at}");
+        connection.consumed(StreamId(101), 1);
+        transmitted(&mut connection);
+    }
+}
+
+#[test]
 fn a_queue_says_when_it_is_full_and_when_there_is_room() {
     let mut connection = server();
     assert!(feed(&mut connection, &frames("get 1"), &mut Story::default()));
