@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, reason = "these tests tell what was measured")]
 
 use e2e::{Client, Origin, Setup, Sluice, allow_descriptors, alone, eventually, free_address};
+use rustix::process::Signal;
 use std::{net::SocketAddr, time::Duration};
 
 /// Slow clients of each kind.
@@ -138,6 +139,19 @@ fn ways_inside_the_kernel_run_out() {
         .collect();
     eventually("they have run out", || sluice.metrics().sum("sluice_worker_lanes_full_total", &[]) > 0);
     assert_eq!(Client::connect(web).get("/bytes/1000000").body, e2e::pattern(1_000_000));
+}
+
+/// More connections than a worker takes at a time: those that it has not taken wait, whatever held it up.
+#[test]
+fn a_worker_that_was_held_up_resets_nobody() {
+    let _alone = alone();
+    allow_descriptors();
+    let (web, _origin, setup) = configured("defaults: { timeouts: { idle: 1h } }");
+    let sluice = setup.with(&["--workers", "1"]).start();
+    sluice.signal(Signal::STOP);
+    let mut clients: Vec<_> = (0..3_000).map(|_| Client::connect(web)).collect();
+    sluice.signal(Signal::CONT);
+    all_served(&mut clients);
 }
 
 #[test]

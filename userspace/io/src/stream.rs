@@ -4,7 +4,7 @@ use buf::{Chunk, Output};
 use core::{future::poll_fn, task::Poll};
 use model::Address;
 
-use crate::{AtRest, Errno, Fd, ROOM_BYTES, Ring};
+use crate::{AtRest, Errno, Fd, ROOM_BYTES, Ring, reactor::Reactor};
 
 /// The slot of a handle whose socket was given away.
 const NO_SLOT: u32 = u32::MAX;
@@ -165,7 +165,7 @@ impl Stream {
 
     /// Whether [`Stream::splice_to`] may be used: this kernel has it, and not too many of them wait already.
     pub fn can_splice(&self) -> bool {
-        self.ring.with(|reactor| reactor.can_splice())
+        self.ring.with(Reactor::can_splice)
     }
 }
 

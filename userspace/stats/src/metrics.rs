@@ -75,7 +75,7 @@ metrics! {
     WORKER_PANICS Counter "worker_panics_total" [WORKER] "Tasks that ended by a panic, each with its connection.",
     WORKER_RECV_PARKED Counter "worker_recv_parked_total" [WORKER] "Receives that had to wait because no buffer was free.",
     WORKER_ACCEPT_PAUSED Counter "worker_accept_paused_total" [WORKER] "Times accepting stopped because no file descriptor was free.",
-    WORKER_ACCEPT_OVERFLOW Counter "worker_accept_overflow_total" [WORKER] "Connections closed because too many were accepted and not yet taken.",
+    WORKER_ACCEPT_HELD Counter "worker_accept_held_total" [WORKER] "Times that accepting stopped because too many were accepted and not yet taken.",
     WORKER_LANES_FULL Counter "worker_lanes_full_total" [WORKER] "Times a body was not moved inside the kernel because too many already waited there.",
     WORKER_SEND_SHORT Counter "worker_send_short_total" [WORKER] "Sends the kernel took only in part.",
     WORKER_HEAP_MOVED Counter "worker_heap_moved_bytes_total" [WORKER] "Bytes copied from ring buffers to the heap because they had to be kept.",

@@ -36,7 +36,7 @@ pub(crate) struct RingCounters {
     short_sends: Counter,
     heap_moved: Counter,
     accept_paused: Counter,
-    accept_overflow: Counter,
+    accept_held: Counter,
     lanes_full: Counter,
     seen_refused: u64,
     mail_refused: Counter,
@@ -60,7 +60,7 @@ impl RingCounters {
             short_sends: page.counter(&metrics::WORKER_SEND_SHORT, &labels),
             heap_moved: page.counter(&metrics::WORKER_HEAP_MOVED, &labels),
             accept_paused: page.counter(&metrics::WORKER_ACCEPT_PAUSED, &labels),
-            accept_overflow: page.counter(&metrics::WORKER_ACCEPT_OVERFLOW, &labels),
+            accept_held: page.counter(&metrics::WORKER_ACCEPT_HELD, &labels),
             lanes_full: page.counter(&metrics::WORKER_LANES_FULL, &labels),
             panics: page.counter(&metrics::WORKER_PANICS, &labels),
             tasks: page.gauge(&metrics::WORKER_TASKS, &labels),
@@ -77,7 +77,7 @@ impl RingCounters {
         self.short_sends.add(now.short_sends - seen.short_sends);
         self.heap_moved.add(now.heap_moved_bytes - seen.heap_moved_bytes);
         self.accept_paused.add(now.accept_paused - seen.accept_paused);
-        self.accept_overflow.add(now.accept_overflow - seen.accept_overflow);
+        self.accept_held.add(now.accept_held - seen.accept_held);
         self.lanes_full.add(now.lanes_full - seen.lanes_full);
         self.mail_refused.add(mail_refused - core::mem::replace(&mut self.seen_refused, mail_refused));
         let panics = house.ring().panics();

@@ -1,12 +1,13 @@
 //! Listening sockets and bells.
 
-use core::task::Poll;
+use core::{mem::replace, task::Poll};
 use std::collections::VecDeque;
 
 use super::{Entry, Reactor};
 use crate::{Bell, Descriptor, Errno, Fd, Kind, Op, TaskId, Token, executor::Executor};
 
-/// Accepted connections not yet taken, per listener.
+/// Accepted connections not yet taken at which a listener accepts no more for now: the others wait in the kernel. What one turn brings beyond
+/// it is kept.
 const ACCEPTED_MAX: usize = 1024;
 
 pub(super) struct Listening {
@@ -14,11 +15,22 @@ pub(super) struct Listening {
     fd: Fd,
     accepted: VecDeque<Fd>,
     error: Option<Errno>,
-    armed: bool,
+    accepting: Accepting,
     /// No more is accepted; what was is still given out.
     stopped: bool,
     released: bool,
     task: TaskId,
+}
+
+/// The state of a listener's Accept.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Accepting {
+    /// None is out.
+    Off,
+    /// One is out.
+    Armed,
+    /// One is out and its cancel too, because too many were not taken.
+    Held,
 }
 
 pub(super) struct Watching {
@@ -37,7 +49,7 @@ impl Reactor {
             fd,
             accepted: VecDeque::new(),
             error: None,
-            armed: false,
+            accepting: Accepting::Off,
             stopped: false,
             released: false,
             task: TaskId::NONE,
@@ -63,14 +75,14 @@ impl Reactor {
             return Poll::Ready(Err(errno));
         }
         let fd = listening.fd;
-        if listening.stopped && !listening.armed {
+        if listening.stopped && listening.accepting == Accepting::Off {
             // A cancelled Accept leaves in the kernel's queue who came just before.
             let waiting = self.backend.accept_waiting(fd);
             return Poll::Ready(waiting.map_err(|errno| if errno == Errno::AGAIN { Errno::CANCELED } else { errno }));
         }
         listening.task = task;
-        if !listening.armed {
-            listening.armed = true;
+        if listening.accepting == Accepting::Off {
+            listening.accepting = Accepting::Armed;
             self.backend.submit(slot, Op::Accept { fd });
         }
         Poll::Pending
@@ -84,7 +96,7 @@ impl Reactor {
     /// Accepts no more. What the kernel has accepted, and what it holds to be accepted, is given out first, then `ECANCELED`.
     pub(crate) fn stop_accepting(&mut self, slot: u32) {
         let listening = self.listening(slot);
-        if !core::mem::replace(&mut listening.stopped, true) && listening.armed {
+        if !replace(&mut listening.stopped, true) && listening.accepting == Accepting::Armed {
             self.backend.submit(slot, Op::Cancel { target: Token { kind: Kind::Accept, slot } });
         }
     }
@@ -93,15 +105,15 @@ impl Reactor {
         let listening = self.listening(slot);
         listening.released = true;
         let accepted = core::mem::take(&mut listening.accepted);
-        let (armed, stopped) = (listening.armed, listening.stopped);
+        let (accepting, stopped) = (listening.accepting, listening.stopped);
         for fd in accepted {
             self.close_unowned(fd);
         }
-        match (armed, stopped) {
-            (true, false) => self.backend.submit(slot, Op::Cancel { target: Token { kind: Kind::Accept, slot } }),
+        match (accepting, stopped) {
+            (Accepting::Armed, false) => self.backend.submit(slot, Op::Cancel { target: Token { kind: Kind::Accept, slot } }),
             // Its end is on the way.
-            (true, true) => {}
-            (false, _) => self.remove(slot),
+            (Accepting::Armed, true) | (Accepting::Held, _) => {}
+            (Accepting::Off, _) => self.remove(slot),
         }
     }
 
@@ -150,15 +162,21 @@ impl Reactor {
 
     pub(super) fn accepted(&mut self, slot: u32, result: Result<Fd, Errno>, more: bool, executor: &Executor) {
         let listening = self.listening(slot);
-        listening.armed = more;
+        if !more {
+            listening.accepting = Accepting::Off;
+        }
         let released = listening.released;
         match result {
             Ok(fd) if released => self.close_unowned(fd),
-            Ok(fd) if listening.accepted.len() >= ACCEPTED_MAX => {
-                self.counts.accept_overflow += 1;
-                self.close_unowned(fd);
+            Ok(fd) => {
+                listening.accepted.push_back(fd);
+                let ending = listening.stopped || listening.accepting != Accepting::Armed;
+                if listening.accepted.len() >= ACCEPTED_MAX && !ending {
+                    listening.accepting = Accepting::Held;
+                    self.counts.accept_held += 1;
+                    self.backend.submit(slot, Op::Cancel { target: Token { kind: Kind::Accept, slot } });
+                }
             }
-            Ok(fd) => listening.accepted.push_back(fd),
             Err(Errno::CANCELED) => {}
             Err(errno) => {
                 listening.error = Some(errno);
@@ -166,7 +184,7 @@ impl Reactor {
             }
         }
         let listening = self.listening(slot);
-        executor.wake(core::mem::replace(&mut listening.task, TaskId::NONE));
+        executor.wake(replace(&mut listening.task, TaskId::NONE));
         if released && !more {
             drop(listening.descriptor.take());
             self.remove(slot);
@@ -177,7 +195,7 @@ impl Reactor {
         let watching = self.watching(slot);
         watching.armed = more;
         watching.rung = true;
-        executor.wake(core::mem::replace(&mut watching.task, TaskId::NONE));
+        executor.wake(replace(&mut watching.task, TaskId::NONE));
         if watching.released && !more {
             self.remove(slot);
         }

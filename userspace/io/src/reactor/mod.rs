@@ -44,8 +44,8 @@ pub struct Counts {
     pub heap_moved_bytes: u64,
     /// Times that accepting stopped because descriptors or memory ran out.
     pub accept_paused: u64,
-    /// Connections closed because too many waited to be taken.
-    pub accept_overflow: u64,
+    /// Times that accepting stopped because too many waited to be taken.
+    pub accept_held: u64,
     /// Looks for a way inside the kernel that found all of them taken.
     pub lanes_full: u64,
 }
