@@ -8,7 +8,9 @@ use core::hint::black_box;
 use core::time::Duration;
 use criterion::Criterion;
 use h1::{Connection, Settings};
+use model::{Instant, Part};
 use route::{HostPattern, MethodSet, PathPattern, RouteTable, Rule, Site};
+use std::rc::Rc;
 
 const REQUEST: &str = "GET /shop/cart?item=17 HTTP/1.1\r\nHost: shop.example.com\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0)\r\n\
      Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\nAccept-Language: en-GB,en;q=0.5\r\nAccept-Encoding: gzip, deflate, br\r\n\
@@ -21,6 +23,7 @@ const ROUTES: usize = 5000;
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     codec(&mut criterion);
+    multiplexed(&mut criterion);
     routes(&mut criterion);
     balancers(&mut criterion);
     counters(&mut criterion);
@@ -59,6 +62,48 @@ fn relay(from: &mut Connection, to: &mut Connection, mut input: Chunk, output: &
     // As a worker does: the block of a finished send is used for the next.
     if let Some(block) = written.drain(..).next().and_then(Chunk::into_block) {
         output.reuse(block);
+    }
+}
+
+/// One request and its response between an HTTP/2 client and a server, each both written and read.
+fn multiplexed(criterion: &mut Criterion) {
+    let head = |part: Option<Part>| match part {
+        Some(Part::Head(head)) => head,
+        other => panic!("not a head: {other:?}"),
+    };
+    let request = head(Connection::server(Settings::default()).receive(&mut Chunk::from(REQUEST)).expect("it is well formed"));
+    let mut asking = Connection::client(Settings::default());
+    asking.send_head(&request, &mut Output::default()).expect("what was received can be sent");
+    let response = head(asking.receive(&mut Chunk::from(RESPONSE_HEAD)).expect("it is well formed"));
+    let body = Chunk::from("x".repeat(1024).as_str());
+    let (mut client, mut server) =
+        (h2::Connection::client(Rc::new(h2::Settings::default())), h2::Connection::server(Rc::new(h2::Settings::default())));
+    criterion.bench_function("h2/request and response, both sides", |bench| {
+        bench.iter(|| {
+            let stream = client.open(&request).expect("one stream is open at a time");
+            hand_over(&mut client, &mut server);
+            server.send_head(stream, &response).expect("a response to a request");
+            server.send(stream, Part::Data(body.clone())).expect("as much as was announced");
+            server.send(stream, Part::End).expect("as much as was announced");
+            hand_over(&mut server, &mut client);
+            client.release(stream);
+            server.release(stream);
+            // The windows and settings that are owed.
+            hand_over(&mut client, &mut server);
+        });
+    });
+}
+
+/// Carry what one side has to send to the other, which consumes it at once.
+fn hand_over(from: &mut h2::Connection, to: &mut h2::Connection) {
+    let mut output = Output::default();
+    from.transmit(&mut output, usize::MAX);
+    for mut piece in output.take(Vec::new()) {
+        while let Some(event) = to.receive(&mut piece, Instant(0)).expect("it is well formed") {
+            if let h2::Event::Part(stream, Part::Data(data)) = event {
+                to.consumed(stream, data.len());
+            }
+        }
     }
 }
 
