@@ -272,6 +272,29 @@ clusters:
     assert!(client.is_closed() || !client.is_open_for(Duration::from_millis(1)));
 }
 
+/// Given its first request even now, but not for ever.
+#[test]
+fn a_client_that_never_asks_does_not_hold_up_the_end() {
+    let (web, origin) = (free_address(), Origin::start("amber"));
+    let mut sluice = Setup::new(format!(
+        r#"
+defaults: {{ timeouts: {{ drain: 1s, idle: 1h }} }}
+listeners:
+  web: {{ bind: ["{web}"], http: {{ sites: [{{ hosts: ["*"], routes: [{{ to: app }}] }}] }} }}
+clusters:
+  app: {{ endpoints: ["{origin}"] }}
+"#
+    ))
+    .start();
+    let (mut late, silent) = (Client::connect(web), Client::connect(web));
+    eventually("they are there", || sluice.metrics().sum("sluice_downstream_connections_active", &["listener=\"web\""]) == 2);
+    sluice.signal(Signal::TERM);
+    eventually("it drains", || sluice.admin().ask("GET", "/ready", "").status() == 503);
+    assert_eq!(late.get("/").status(), 200);
+    assert!(sluice.wait().success());
+    drop(silent);
+}
+
 fn needs_root() {
     assert!(geteuid().is_root(), "this test becomes another user, or the first process of a namespace: run it as root");
 }

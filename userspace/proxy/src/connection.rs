@@ -129,9 +129,12 @@ fn next_request<'a>(scope: &'a Scope<'_>, conn: &'a Conn) -> impl Future<Output 
             return Poll::Ready(if readable { Next::Request } else { Next::Gone });
         }
         // A connection on which no request has come yet is given its first one even while draining.
-        let ending = house.ending(listener);
-        if ending.is_some_and(|until| conn.exchanges() > 0 || until <= house.ring().now()) {
-            return Poll::Ready(Next::Ending);
+        if let Some(until) = house.ending(listener) {
+            if conn.exchanges() > 0 || until <= house.ring().now() {
+                return Poll::Ready(Next::Ending);
+            }
+            // It may have begun since the timer was set.
+            timer.set(idle_until.min(until));
         }
         if timer.poll_expired().is_ready() && idle_until != Instant::NEVER {
             house.count_fault(Cause::KeepAliveTimeout);
