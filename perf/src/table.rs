@@ -68,7 +68,9 @@ impl Table {
             }
             lines.for_each(|line| self.put_line(&mut out, line));
         }
-        out.push_str("\nMedians. `x best`: Sluice as a multiple of the better of nginx and HAProxy, round by round; `x envoy`: of Envoy.\n");
+        out.push_str(
+            "\nMedians. `x best`: Sluice as a multiple of the better of nginx and HAProxy, round by round; `x envoy`: of Envoy.\n",
+        );
         out.push_str("~ marks what says more about load and origin (CPU 1 was full, or an open loop fell behind) than about the proxy.\n");
         for remark in &self.remarks {
             put(&mut out, format_args!("! {remark}\n"));
@@ -109,7 +111,8 @@ impl Table {
     }
 
     fn line_json(&self, line: &Line) -> Value {
-        let cell = |cell: &Cell| json!({ "median": cell.median(), "values": cell.values.values().collect::<Vec<_>>(), "doubtful": cell.doubtful });
+        let cell =
+            |cell: &Cell| json!({ "median": cell.median(), "values": cell.values.values().collect::<Vec<_>>(), "doubtful": cell.doubtful });
         let proxies: serde_json::Map<String, Value> =
             self.kinds.iter().zip(&line.cells).map(|(kind, value)| (kind.to_string(), cell(value))).collect();
         json!({
