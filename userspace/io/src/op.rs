@@ -40,17 +40,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 9] = [
-        Self::Accept,
-        Self::Receive,
-        Self::Send,
-        Self::Connect,
-        Self::Splice,
-        Self::Watch,
-        Self::Close,
-        Self::Cancel,
-        Self::Forget,
-    ];
+    const ALL: [Self; 9] =
+        [Self::Accept, Self::Receive, Self::Send, Self::Connect, Self::Splice, Self::Watch, Self::Close, Self::Cancel, Self::Forget];
 
     /// The kind of that discriminant.
     pub(crate) fn from_number(number: u8) -> Option<Self> {

@@ -142,7 +142,9 @@ impl Inner {
     }
 
     pub(super) fn accept_waiting(&mut self, ring: usize, listener: Fd) -> Result<Fd, Errno> {
-        let Some(State::Listening { queue, .. }) = self.sockets.get(&listener).map(|socket| &socket.state) else { return Err(Errno::AGAIN) };
+        let Some(State::Listening { queue, .. }) = self.sockets.get(&listener).map(|socket| &socket.state) else {
+            return Err(Errno::AGAIN);
+        };
         let connection = queue.front().copied().ok_or(Errno::AGAIN)?;
         let fd = self.open(self.rings[ring].host, State::Connected { connection, side: 1 })?;
         self.take_from_queue(listener, connection, fd);
@@ -393,11 +395,9 @@ impl Inner {
 /// The sockets an operation uses, its own first.
 fn uses(op: &Op) -> [Option<Fd>; 2] {
     match op {
-        Op::Accept { fd }
-        | Op::Receive { fd, .. }
-        | Op::Send { fd, .. }
-        | Op::Connect { fd, .. }
-        | Op::Close { fd, .. } => [Some(*fd), None],
+        Op::Accept { fd } | Op::Receive { fd, .. } | Op::Send { fd, .. } | Op::Connect { fd, .. } | Op::Close { fd, .. } => {
+            [Some(*fd), None]
+        }
         Op::Splice { from, to, .. } => [Some(*from), Some(*to)],
         Op::Watch { .. } | Op::Cancel { .. } => [None, None],
     }
@@ -434,14 +434,13 @@ struct Asked<'a>(&'a Op);
 impl core::fmt::Display for Asked<'_> {
     fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self.0 {
-            Op::Send { fd, pieces, wait, .. } => write!(out, "Send {fd:?} {} bytes, wait {wait}", pieces.iter().map(Chunk::len).sum::<usize>()),
+            Op::Send { fd, pieces, wait, .. } => {
+                write!(out, "Send {fd:?} {} bytes, wait {wait}", pieces.iter().map(Chunk::len).sum::<usize>())
+            }
             Op::Watch { .. } => out.write_str("Watch"),
-            Op::Accept { .. }
-            | Op::Receive { .. }
-            | Op::Connect { .. }
-            | Op::Splice { .. }
-            | Op::Close { .. }
-            | Op::Cancel { .. } => write!(out, "{:?}", self.0),
+            Op::Accept { .. } | Op::Receive { .. } | Op::Connect { .. } | Op::Splice { .. } | Op::Close { .. } | Op::Cancel { .. } => {
+                write!(out, "{:?}", self.0)
+            }
         }
     }
 }

@@ -160,7 +160,10 @@ pub(super) enum State {
         /// No new handshake begins.
         is_deaf: bool,
     },
-    Connected { connection: usize, side: usize },
+    Connected {
+        connection: usize,
+        side: usize,
+    },
 }
 
 impl World {

@@ -52,7 +52,15 @@ impl Uring {
     pub fn new(options: UringOptions) -> Result<Self, Refusal> {
         let (ring, features) = setup::ring(options)?;
         let buffers = BufferRing::register(&ring, options.arena_bytes, features.incremental_buffers).map_err(Refusal::buffers)?;
-        Ok(Self { ring, buffers, features, flights: Flights::default(), splices: HashMap::new(), spare_pipes: Vec::new(), ready: Vec::new() })
+        Ok(Self {
+            ring,
+            buffers,
+            features,
+            flights: Flights::default(),
+            splices: HashMap::new(),
+            spare_pipes: Vec::new(),
+            ready: Vec::new(),
+        })
     }
 
     /// What the kernel has, and what is used of it.
