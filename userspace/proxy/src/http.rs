@@ -19,11 +19,10 @@ use crate::{
 pub(crate) async fn proxy(down: Exchange, scope: &Scope<'_>) {
     let mut record = begin(&down, scope);
     let mut told = None;
-    scope.listener.requests_active.increment();
+    let _active = scope.listener.requests_active.hold();
     if let Err(fault) = story(&down, scope, &mut record, &mut told).await {
         reply::fault(&down, fault, &mut record);
     }
-    scope.listener.requests_active.decrement();
     end::exchange(scope, &record, told.as_ref());
 }
 

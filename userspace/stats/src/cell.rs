@@ -58,6 +58,13 @@ impl Gauge {
         self.add(-1);
     }
 
+    /// One more until the guard is dropped, be it by a panic.
+    #[inline]
+    pub fn hold(&self) -> Held<'_> {
+        self.increment();
+        Held { gauge: self }
+    }
+
     /// `change` more, or less.
     #[inline]
     pub fn add(&self, change: i64) {
@@ -74,6 +81,19 @@ impl Gauge {
     #[inline]
     pub fn value(&self) -> i64 {
         self.cell.load(Relaxed).cast_signed()
+    }
+}
+
+/// A gauge's one more.
+#[derive(Debug)]
+pub struct Held<'a> {
+    gauge: &'a Gauge,
+}
+
+impl Drop for Held<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.gauge.decrement();
     }
 }
 

@@ -22,7 +22,7 @@ mod prometheus;
 mod reader;
 mod view;
 
-pub use cell::{Counter, Gauge};
+pub use cell::{Counter, Gauge, Held};
 pub use histogram::{Distribution, Histogram};
 pub use lines::{BATCH_BYTES_MAX, Batch, Lines, LinesReader, LinesWriter, QUEUE_BATCHES_MAX, QUEUE_BYTES_MAX, lines};
 pub use metric::{About, Kind, Label, Metric};

@@ -122,3 +122,16 @@ fn parse(text: &str) -> BTreeMap<String, String> {
     assert!(text.ends_with('\n'));
     samples
 }
+
+#[test]
+fn what_a_panic_held_is_given_back() {
+    let (hub, _reader) = stats();
+    let page = hub.page();
+    let active = page.gauge(&metrics::REQUESTS_ACTIVE, &[("listener", "web")]);
+    let panicking = std::panic::AssertUnwindSafe(|| {
+        let _held = active.hold();
+        assert_eq!(active.value(), 0, "it is one");
+    });
+    assert!(std::panic::catch_unwind(panicking).is_err());
+    assert_eq!(active.value(), 0);
+}
