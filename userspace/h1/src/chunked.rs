@@ -2,9 +2,7 @@
 //! content is cut out, never copied. Extensions are read and forgotten: chunks are framed anew on the other side.
 
 use buf::Chunk;
-use model::Cause;
-
-use crate::framing::LENGTH_MAX;
+use model::{Cause, grammar::LENGTH_MAX};
 
 /// Bytes of a chunk's size line without its CRLF.
 pub const CHUNK_LINE_BYTES_MAX: u16 = 4096;

@@ -1,7 +1,10 @@
 //! The fields of a head or trailer section in one pass: each name recognised once, what this hop is meant for read and taken out
 //! (RFC 9110 §7.6.1), the rest listed where it stands.
 
-use model::{Cause, Fields, Name, Span};
+use model::{
+    Cause, Fields, Name, Span,
+    grammar::{is_disguised, is_forbidden_trailer},
+};
 
 use crate::{framing::Framing, head::Source};
 
@@ -76,27 +79,12 @@ pub(crate) fn read_trailers(source: &Source<'_>, headers: &[httparse::Header<'_>
     let mut fields = Fields::over(source.block.clone(), headers.len());
     for header in headers {
         let name = header.name.as_bytes();
-        if Name::of(name) == Name::Other && !is_disguised(name) && !FORBIDDEN_TRAILERS.iter().any(|not| name.eq_ignore_ascii_case(not)) {
+        if !is_disguised(name) && !is_forbidden_trailer(name) {
             fields.push_span(Name::Other, source.span(name), source.span(header.value));
         }
     }
     fields
 }
-
-/// Beside all those that [`Name`] knows.
-const FORBIDDEN_TRAILERS: [&[u8]; 11] = [
-    b"authorization",
-    b"cache-control",
-    b"content-encoding",
-    b"content-range",
-    b"content-type",
-    b"cookie",
-    b"max-forwards",
-    b"proxy-authorization",
-    b"range",
-    b"set-cookie",
-    b"www-authenticate",
-];
 
 impl Facts {
     /// Reads one Connection field; gives how many other fields it names.
@@ -131,14 +119,4 @@ fn options(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// The one option of TE that is passed on: transfer codings end at each hop (RFC 9110 §10.1.4).
 fn trailers_option(value: &[u8]) -> Option<&[u8]> {
     options(value).find(|option| option.eq_ignore_ascii_case(b"trailers"))
-}
-
-/// Whether it is a name that frames or vouches, but for `_` in the place of `-`: CGI-like interfaces take `Content_Length` for
-/// Content-Length and `X_Forwarded_For` for X-Forwarded-For.
-fn is_disguised(name: &[u8]) -> bool {
-    const DISGUISES: [Name; 5] =
-        [Name::ContentLength, Name::TransferEncoding, Name::XForwardedFor, Name::XForwardedProto, Name::XRequestId];
-    let same = |(byte, plain): (&u8, &u8)| byte.eq_ignore_ascii_case(plain) || (*byte == b'_' && *plain == b'-');
-    let mut plain = DISGUISES.iter().map(|known| known.as_str().as_bytes());
-    plain.any(|plain| name.len() == plain.len() && name.iter().zip(plain).all(same))
 }

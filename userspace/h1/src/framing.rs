@@ -1,12 +1,9 @@
 //! How long a message's content is (RFC 9112 §6). Every doubt is a refusal: a length that two parties could read differently is how
 //! requests are smuggled.
 
-use model::{Body, Cause};
+use model::{Body, Cause, grammar::parse_length};
 
 use crate::connection::Version;
-
-/// The largest length we believe: what fits a signed 64-bit number, so that no party behind us can overflow on it.
-pub(crate) const LENGTH_MAX: u64 = i64::MAX as u64;
 
 /// What the fields say about the content.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,17 +65,6 @@ pub(crate) fn has_no_content(status: u16) -> bool {
     matches!(status, 100..=199 | 204 | 304)
 }
 
-fn parse_length(value: &[u8]) -> Option<u64> {
-    if value.is_empty() {
-        return None;
-    }
-    let digit = |length: u64, byte: &u8| {
-        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
-        length.checked_mul(10)?.checked_add(digit)
-    };
-    value.iter().try_fold(0, digit).filter(|length| *length <= LENGTH_MAX)
-}
-
 fn refused_coding(value: &[u8]) -> Cause {
     let mut codings = value.rsplit(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     let chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
@@ -96,7 +82,7 @@ mod tests {
             ("0", Some(0)),
             ("5", Some(5)),
             ("0005", Some(5)),
-            ("9223372036854775807", Some(LENGTH_MAX)),
+            ("9223372036854775807", Some(model::grammar::LENGTH_MAX)),
             ("9223372036854775808", None),
             ("18446744073709551616", None),
             ("99999999999999999999999", None),

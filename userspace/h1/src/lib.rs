@@ -11,7 +11,6 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 extern crate alloc;
 
-mod authority;
 mod chunked;
 mod connection;
 mod fields;

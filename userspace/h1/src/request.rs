@@ -3,10 +3,9 @@
 use buf::Chunk;
 use core::mem::MaybeUninit;
 use httparse::{Error, Status};
-use model::{Body, Cause, Fields, Head, Method, Name, RequestLine, Scheme, Start, Text};
+use model::{Body, Cause, Fields, Head, Method, Name, RequestLine, Scheme, Start, Text, grammar::is_authority};
 
 use crate::{
-    authority::is_authority,
     connection::{Settings, Version},
     fields::{self, Facts, Kind},
     head::{Message, SLOTS, Source, is_plain, persistent, with_later_minor, with_slots},

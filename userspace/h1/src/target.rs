@@ -1,9 +1,7 @@
 //! The four forms of a request's target (RFC 9112 §3.2), taken apart into authority and path.
 
 use buf::Chunk;
-use model::{Cause, Method, Scheme, Text};
-
-use crate::authority::is_authority;
+use model::{Cause, Method, Scheme, Text, grammar::is_authority};
 
 /// A target, taken apart.
 #[derive(Debug, PartialEq)]

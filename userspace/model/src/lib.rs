@@ -10,6 +10,7 @@ mod address;
 mod cause;
 mod fault;
 mod fields;
+pub mod grammar;
 mod head;
 mod limits;
 mod name;

@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 
 use buf::Chunk;
-use model::{Cause, Fields, HeadLimits, Name, Span, Text};
+use model::{Cause, Fields, HeadLimits, Name, Span, Text, grammar::parse_length};
 
 use crate::hpack::{Broken, Decoder};
 
@@ -143,7 +143,7 @@ impl List {
             }
             Name::Te if !value.eq_ignore_ascii_case(b"trailers") => return Err(Problem::Malformed),
             Name::ContentLength if self.content_length.is_some() => return Err(Problem::Malformed),
-            Name::ContentLength => self.content_length = Some(grammar::parse_length(value).ok_or(Problem::Malformed)?),
+            Name::ContentLength => self.content_length = Some(parse_length(value).ok_or(Problem::Malformed)?),
             Name::Host if self.host.is_some() => return Err(Problem::Malformed),
             Name::Host => self.host = Some(value_span),
             Name::Expect => {

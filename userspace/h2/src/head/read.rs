@@ -2,7 +2,10 @@
 
 use alloc::vec::Vec;
 
-use model::{Body, Cause, Fields, Head, HeadLimits, Method, Name, RequestLine, Scheme, Start, StatusLine, Text};
+use model::{
+    Body, Cause, Fields, Head, HeadLimits, Method, Name, RequestLine, Scheme, Start, StatusLine, Text,
+    grammar::{is_authority, is_forbidden_trailer},
+};
 
 use super::{
     Problem, grammar,
@@ -89,12 +92,12 @@ fn check_authority(list: &List, connect: bool) -> Result<(), Problem> {
     };
     let asterisk = list.pseudo.path.is_some_and(|path| list.at(path) == b"*");
     let valid = match authority.or(host) {
-        Some(authority) if connect => grammar::is_authority(authority) && authority.last() != Some(&b']') && authority.contains(&b':'),
-        Some(authority) => grammar::is_authority(authority),
+        Some(authority) if connect => is_authority(authority) && authority.last() != Some(&b']') && authority.contains(&b':'),
+        Some(authority) => is_authority(authority),
         None => asterisk && !connect,
     };
     let extended = list.pseudo.protocol.is_some();
-    let valid = valid || (extended && authority.is_some_and(grammar::is_authority));
+    let valid = valid || (extended && authority.is_some_and(is_authority));
     if same && valid { Ok(()) } else { Err(Problem::Malformed) }
 }
 
@@ -146,21 +149,6 @@ pub(crate) fn trailers(list: List) -> Result<Fields, Problem> {
         return Err(Problem::Malformed);
     }
     let (mut fields, _) = list.close();
-    fields.retain(|field| field.known == Name::Other && !FORBIDDEN_TRAILERS.contains(&field.name));
+    fields.retain(|field| !is_forbidden_trailer(field.name));
     Ok(fields)
 }
-
-/// Beside all those that [`Name`] knows.
-const FORBIDDEN_TRAILERS: [&[u8]; 11] = [
-    b"authorization",
-    b"cache-control",
-    b"content-encoding",
-    b"content-range",
-    b"content-type",
-    b"cookie",
-    b"max-forwards",
-    b"proxy-authorization",
-    b"range",
-    b"set-cookie",
-    b"www-authenticate",
-];
