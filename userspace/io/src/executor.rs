@@ -14,6 +14,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::table::Table;
 
+/// Rounds of one turn: a task that was woken by another goes on in the same turn, so that a request need not wait for the ring between the
+/// connection that brought it and the task that serves it.
+const ROUNDS_MAX: usize = 4;
+
 /// Names a task, for as long as it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TaskId(u32);
@@ -29,6 +33,8 @@ type Task = Pin<Box<dyn Future<Output = ()>>>;
 pub(crate) struct Executor {
     tasks: RefCell<Table<Slot>>,
     ready: RefCell<Vec<TaskId>>,
+    /// Those that let the ring go first.
+    yielded: RefCell<Vec<TaskId>>,
     current: Cell<u32>,
     alive: Cell<usize>,
     panics: Cell<u64>,
@@ -56,11 +62,20 @@ impl Executor {
 
     /// Lets a task go on in the next round. Waking one that has ended, or twice, is harmless.
     pub(crate) fn wake(&self, id: TaskId) {
+        self.queue(id, &self.ready);
+    }
+
+    /// Lets the running task go on in the next turn.
+    pub(crate) fn yield_current(&self) {
+        self.queue(self.current(), &self.yielded);
+    }
+
+    fn queue(&self, id: TaskId, list: &RefCell<Vec<TaskId>>) {
         let mut tasks = self.tasks.borrow_mut();
         let Some(slot) = tasks.get_mut(id.0) else { return };
         if !slot.queued {
             slot.queued = true;
-            self.ready.borrow_mut().push(id);
+            list.borrow_mut().push(id);
         }
     }
 
@@ -85,14 +100,20 @@ impl Executor {
         self.panics.get()
     }
 
-    /// Polls once each task that is ready now; those woken meanwhile wait for the next round, so that tasks which wake each other cannot
-    /// keep the ring waiting. `round` is reused for its memory.
+    /// Polls the tasks that are ready, and for a few rounds those woken meanwhile: tasks which wake each other cannot keep the ring waiting.
+    /// `round` is reused for its memory.
     pub(crate) fn run(&self, round: &mut Vec<TaskId>) {
-        round.clear();
-        core::mem::swap(round, &mut self.ready.borrow_mut());
-        for id in &*round {
-            self.poll(*id);
+        for _ in 0..ROUNDS_MAX {
+            round.clear();
+            core::mem::swap(round, &mut self.ready.borrow_mut());
+            if round.is_empty() {
+                break;
+            }
+            for id in &*round {
+                self.poll(*id);
+            }
         }
+        self.ready.borrow_mut().append(&mut self.yielded.borrow_mut());
         self.current.set(TaskId::NONE.0);
     }
 
@@ -129,6 +150,7 @@ impl Executor {
     pub(crate) fn clear(&self) {
         let tasks = core::mem::take(&mut *self.tasks.borrow_mut());
         self.ready.borrow_mut().clear();
+        self.yielded.borrow_mut().clear();
         self.alive.set(0);
         drop(tasks);
     }
@@ -141,20 +163,27 @@ mod tests {
     use core::task::Poll;
     use std::rc::Rc;
 
-    #[test]
-    fn a_round_polls_each_ready_task_once() {
-        let executor = Rc::new(Executor::default());
+    /// A task that says after each poll how it wants to go on, and counts its polls.
+    fn spawn_counted(executor: &Rc<Executor>, polls_max: u32, again: fn(&Executor)) -> Rc<Cell<u32>> {
         let polls = Rc::new(Cell::new(0));
-        let (inner, count) = (Rc::clone(&executor), Rc::clone(&polls));
+        let (inner, count) = (Rc::clone(executor), Rc::clone(&polls));
         executor.spawn(poll_fn(move |_| {
             count.set(count.get() + 1);
-            inner.wake(inner.current());
-            if count.get() == 3 { Poll::Ready(()) } else { Poll::Pending }
+            again(&inner);
+            if count.get() == polls_max { Poll::Ready(()) } else { Poll::Pending }
         }));
+        polls
+    }
+
+    #[test]
+    fn a_turn_has_an_end_and_who_yields_waits_for_the_next() {
+        let executor = Rc::new(Executor::default());
+        let eager = spawn_counted(&executor, 6, |executor| executor.wake(executor.current()));
+        let polite = spawn_counted(&executor, 3, Executor::yield_current);
         let mut round = Vec::new();
-        for expected in [1, 2, 3, 3] {
+        for expected in [(4, 1), (6, 2), (6, 3), (6, 3)] {
             executor.run(&mut round);
-            assert_eq!(polls.get(), expected);
+            assert_eq!((eager.get(), polite.get()), expected);
         }
         assert_eq!((executor.alive(), executor.panics()), (0, 0));
     }

@@ -141,7 +141,7 @@ impl Ring {
             if core::mem::replace(&mut yielded, true) {
                 return core::task::Poll::Ready(());
             }
-            self.0.executor.wake(self.task());
+            self.0.executor.yield_current();
             core::task::Poll::Pending
         })
         .await;

@@ -1,6 +1,10 @@
-//! Tasks of one worker that wait for the same thing.
+//! Tasks of one worker that wait for something: many for the same ([`Signal`]), or one ([`Waiter`]).
 
-use core::{cell::RefCell, future::poll_fn, task::Poll};
+use core::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    task::Poll,
+};
 
 use crate::{Ring, TaskId};
 
@@ -27,6 +31,32 @@ impl Signal {
     /// Lets all who wait look again.
     pub fn notify(&self, ring: &Ring) {
         for task in self.waiting.borrow_mut().drain(..) {
+            ring.wake(task);
+        }
+    }
+}
+
+/// The one task that waits for something.
+pub struct Waiter {
+    task: Cell<TaskId>,
+}
+
+impl Default for Waiter {
+    fn default() -> Self {
+        Self { task: Cell::new(TaskId::NONE) }
+    }
+}
+
+impl Waiter {
+    /// The running task is woken by the next [`Waiter::wake`].
+    pub fn wait(&self, ring: &Ring) {
+        self.task.set(ring.task());
+    }
+
+    /// Lets it go on.
+    pub fn wake(&self, ring: &Ring) {
+        let task = self.task.replace(TaskId::NONE);
+        if task != TaskId::NONE {
             ring.wake(task);
         }
     }

@@ -4,9 +4,9 @@
 //! kernel may still use it, and no slot is reused while a completion may still come for it.
 
 use buf::{Chunk, Output};
-use std::collections::VecDeque;
+use std::{collections::VecDeque, rc::Rc};
 
-use crate::{Errno, Fd, Kind, TaskId};
+use crate::{Errno, Fd, Kind, Layer, TaskId};
 
 /// A socket's entry.
 pub(crate) struct Socket {
@@ -28,6 +28,8 @@ pub(crate) struct Socket {
     pub(crate) done: Option<Result<u64, Errno>>,
     /// The Connect or Splice that is out, and the other socket it uses.
     pub(crate) other: Option<(Kind, u32)>,
+    /// What is asked for what is to be sent.
+    pub(crate) layer: Option<Rc<dyn Layer>>,
     pub(crate) flags: Flags,
 }
 
@@ -149,8 +151,14 @@ impl Socket {
             sending: 0,
             done: None,
             other: None,
+            layer: None,
             flags: Flags::default(),
         }
+    }
+
+    /// Moves to the heap what the turn leaves in receive buffers; gives the bytes copied.
+    pub(crate) fn move_to_heap(&mut self) -> usize {
+        self.inbox.move_to_heap() + self.layer.as_ref().map_or(0, |layer| layer.move_to_heap())
     }
 
     /// Bytes not yet taken by the kernel's socket buffer.

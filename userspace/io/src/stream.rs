@@ -3,8 +3,9 @@
 use buf::{Chunk, Output};
 use core::{future::poll_fn, task::Poll};
 use model::Address;
+use std::rc::Rc;
 
-use crate::{AtRest, Errno, Fd, ROOM_BYTES, Ring, reactor::Reactor};
+use crate::{AtRest, Errno, Fd, Layer, ROOM_BYTES, Ring, reactor::Reactor};
 
 /// The slot of a handle whose socket was given away.
 const NO_SLOT: u32 = u32::MAX;
@@ -81,6 +82,16 @@ impl Stream {
         self.ring.with(|reactor| reactor.write(self.slot, write))
     }
 
+    /// Has `layer` asked for what is to be sent, from now on: after what is written already, and beside what is written later.
+    pub fn set_layer(&self, layer: Rc<dyn Layer>) {
+        self.ring.with(|reactor| reactor.set_layer(self.slot, layer));
+    }
+
+    /// The layer has something to send: it is asked when the turn ends, or when what is being sent has gone.
+    pub fn wants_to_send(&self) {
+        self.ring.with(|reactor| reactor.mark_dirty(self.slot));
+    }
+
     /// Ready while fewer than [`ROOM_BYTES`] are unsent; an error once sending has failed.
     #[inline]
     pub fn poll_room(&self) -> Poll<Result<(), Errno>> {
@@ -92,7 +103,8 @@ impl Stream {
         self.poll_unsent_below(1)
     }
 
-    fn poll_unsent_below(&self, below: usize) -> Poll<Result<(), Errno>> {
+    /// Ready while fewer than `below` bytes are unsent: none ever, when it is 0.
+    pub fn poll_unsent_below(&self, below: usize) -> Poll<Result<(), Errno>> {
         let task = self.ring.task();
         self.ring.with(|reactor| reactor.poll_unsent_below(self.slot, below, task))
     }

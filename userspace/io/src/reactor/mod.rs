@@ -127,11 +127,6 @@ impl Reactor {
 
     /// Sends what was written, moves what stays queued to the heap, and arms what was parked if buffers came back.
     pub(crate) fn end_turn(&mut self) {
-        while let Some(slot) = self.received.pop() {
-            if let Some(Entry::Socket(socket)) = self.entries.get_mut(slot) {
-                self.counts.heap_moved_bytes += socket.inbox.move_to_heap() as u64;
-            }
-        }
         let mut dirty = core::mem::take(&mut self.dirty);
         for slot in dirty.drain(..) {
             if let Some(Entry::Socket(socket)) = self.entries.get_mut(slot) {
@@ -142,6 +137,11 @@ impl Reactor {
         // What `flush` marks again (never itself) stays for the next turn.
         dirty.append(&mut self.dirty);
         self.dirty = dirty;
+        while let Some(slot) = self.received.pop() {
+            if let Some(Entry::Socket(socket)) = self.entries.get_mut(slot) {
+                self.counts.heap_moved_bytes += socket.move_to_heap() as u64;
+            }
+        }
         if !self.parked.is_empty() && self.backend.has_buffers() {
             for slot in core::mem::take(&mut self.parked) {
                 if let Some(Entry::Socket(socket)) = self.entries.get_mut(slot)

@@ -2,10 +2,11 @@
 
 use buf::Chunk;
 use core::task::Poll;
+use std::rc::Rc;
 
 use super::{CREDIT_BYTES, Entry, Reactor, SPARE_BYTES_MAX, SPARES_MAX};
 use crate::{
-    Errno, Fd, Kind, Op, TaskId, Token,
+    Errno, Fd, Kind, Layer, Op, TaskId, Token,
     executor::Executor,
     socket::{Ended, Receive, Socket},
 };
@@ -94,18 +95,32 @@ impl Reactor {
     /// Lets `write` add to what is sent at the end of the turn.
     #[inline]
     pub(crate) fn write<R>(&mut self, slot: u32, write: impl FnOnce(&mut buf::Output) -> R) -> R {
-        let block = if self.socket(slot).output.has_block() { None } else { self.spare_blocks.pop() };
-        let socket = self.socket(slot);
-        if let Some(block) = block {
-            socket.output.reuse(block);
-        }
-        let result = write(&mut socket.output);
+        self.lend_block(slot);
+        let result = write(&mut self.socket(slot).output);
         // Also while a Send is out: what must wait behind it leaves its receive buffers at the end of the turn.
+        self.mark_dirty(slot);
+        result
+    }
+
+    /// Gives a socket's output a spare block to grow in.
+    fn lend_block(&mut self, slot: u32) {
+        let block = if self.socket(slot).output.has_block() { None } else { self.spare_blocks.pop() };
+        if let Some(block) = block {
+            self.socket(slot).output.reuse(block);
+        }
+    }
+
+    /// Looks at a socket at the end of the turn: there is something to send, or to be asked of its layer.
+    pub(crate) fn mark_dirty(&mut self, slot: u32) {
+        let socket = self.socket(slot);
         if !socket.flags.dirty {
             socket.flags.dirty = true;
             self.dirty.push(slot);
         }
-        result
+    }
+
+    pub(crate) fn set_layer(&mut self, slot: u32, layer: Rc<dyn Layer>) {
+        self.socket(slot).layer = Some(layer);
     }
 
     pub(crate) fn unsent(&mut self, slot: u32) -> usize {
@@ -165,18 +180,14 @@ impl Reactor {
         if let Some((kind, _)) = socket.other {
             self.start(slot, Op::Cancel { target: Token { kind, slot } });
         }
-        let socket = self.socket(slot);
-        if !socket.flags.dirty {
-            socket.flags.dirty = true;
-            self.dirty.push(slot);
-        }
+        self.mark_dirty(slot);
     }
 
     /// Takes the socket out of the table; only when it is disarmed, drained and flushed.
     pub(crate) fn extract(&mut self, slot: u32) -> Option<Fd> {
         let socket = self.socket(slot);
         let quiet = socket.outstanding == 0 && socket.unsent() == 0 && socket.inbox.is_empty() && socket.received_end.is_none();
-        if !quiet || socket.flags.dirty || socket.flags.finish {
+        if !quiet || socket.flags.dirty || socket.flags.finish || socket.layer.is_some() {
             return None;
         }
         let fd = socket.fd;
@@ -217,6 +228,7 @@ impl Reactor {
     }
 
     pub(super) fn flush(&mut self, slot: u32) {
+        self.ask_layer(slot);
         let spare = self.spare_pieces.pop();
         let socket = self.socket(slot);
         if socket.flags.send_out || socket.output.is_empty() || socket.send_error.is_some() {
@@ -229,6 +241,22 @@ impl Reactor {
         socket.flags.send_out = true;
         let (fd, last) = (socket.fd, socket.flags.is_last());
         self.start(slot, Op::Send { fd, pieces, wait: false, last });
+    }
+
+    /// Asks the socket's layer, if it has one, for what is to be sent: only when it is sent at once, so that what has become urgent meanwhile
+    /// goes first.
+    fn ask_layer(&mut self, slot: u32) {
+        let Some(layer) = self.socket(slot).layer.clone() else { return };
+        let socket = self.socket(slot);
+        if !socket.flags.send_out && socket.send_error.is_none() && !socket.flags.reset {
+            self.lend_block(slot);
+            layer.fill(&mut self.socket(slot).output);
+        }
+        self.counts.heap_moved_bytes += layer.move_to_heap() as u64;
+        let socket = self.socket(slot);
+        if socket.flags.released && !socket.flags.send_out {
+            socket.layer = None;
+        }
     }
 
     /// What follows when nothing is being sent: our half is closed, or the socket.
@@ -310,7 +338,7 @@ impl Reactor {
             }
             socket.sending = 0;
             (socket.flags.send_out, socket.flags.send_waits) = (false, false);
-            if !socket.flags.dirty && (!socket.output.is_empty() || socket.flags.finish) {
+            if !socket.flags.dirty && (!socket.output.is_empty() || socket.flags.finish || socket.layer.is_some()) {
                 socket.flags.dirty = true;
                 self.dirty.push(slot);
             }
