@@ -2,7 +2,7 @@
 //! when the last of them drops, the buffer stands in the returned list and the ring gives it to the kernel again.
 //!
 //! One buffer may hold several receptions one after another (incremental consumption, kernel 6.12): `filled` is the mark below which
-//! bytes have been leased and above which only the kernel writes. That mark is what makes the two `unsafe` blocks here sound.
+//! bytes have been leased and above which only the kernel writes. That mark is what makes the `unsafe` blocks here sound.
 
 use alloc::{boxed::Box, rc::Rc, vec::Vec};
 use core::cell::{Cell, RefCell, UnsafeCell};
@@ -125,6 +125,20 @@ impl Arena {
         let cells = &self.memory[base + start as usize..base + end as usize];
         // SAFETY: bounds-checked above; the bytes lie below `filled`, which neither the kernel nor `write` touches while a holder lives.
         unsafe { core::slice::from_raw_parts(cells.as_ptr().cast::<u8>(), cells.len()) }
+    }
+
+    /// The leased bytes `start..end` of a buffer, to be written over.
+    ///
+    /// # Safety
+    /// Nobody else may read or write these bytes while the slice lives.
+    #[expect(unsafe_code, reason = "received bytes are decrypted where the kernel wrote them")]
+    #[expect(clippy::mut_from_ref, reason = "every byte is an UnsafeCell; the caller answers for the range")]
+    pub(crate) unsafe fn bytes_mut(&self, index: u16, start: u32, end: u32) -> &mut [u8] {
+        debug_assert!(end <= self.buffers[usize::from(index)].filled.get(), "only leased bytes are written over");
+        let base = usize::from(index) * self.buffer_bytes as usize;
+        let cells = &self.memory[base + start as usize..base + end as usize];
+        // SAFETY: bounds-checked above, every byte is an UnsafeCell, the kernel writes above `filled` only, and the caller answers for the rest.
+        unsafe { core::slice::from_raw_parts_mut(cells.as_ptr().cast::<u8>().cast_mut(), cells.len()) }
     }
 
     pub(crate) fn retain(&self, index: u16) {

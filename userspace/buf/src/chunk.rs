@@ -1,7 +1,7 @@
 //! A counted slice of bytes: cheap to clone and to cut, read-only, never copied on its way from one socket to another.
 
 use alloc::{rc::Rc, vec::Vec};
-use core::{fmt, ops::Deref};
+use core::{cell::Cell, fmt, ops::Deref};
 
 use crate::Arena;
 
@@ -18,12 +18,14 @@ enum Home {
     #[default]
     Nowhere,
     Heap(Rc<Vec<u8>>),
-    Lease(Rc<Arena>, u16),
+    /// The buffer, and whether another chunk may see the same bytes. Never unset: chunks that were cut apart are alone with theirs.
+    Lease(Rc<Arena>, u16, Cell<bool>),
 }
 
 impl Chunk {
+    /// The bytes `start..end` of a buffer, which no other chunk may see.
     pub(crate) fn leased(arena: Rc<Arena>, index: u16, start: u32, end: u32) -> Self {
-        Self { home: Home::Lease(arena, index), start, end }
+        Self { home: Home::Lease(arena, index, Cell::new(false)), start, end }
     }
 
     /// The bytes.
@@ -31,7 +33,20 @@ impl Chunk {
         match &self.home {
             Home::Nowhere => &[],
             Home::Heap(block) => &block[self.start as usize..self.end as usize],
-            Home::Lease(arena, index) => arena.bytes(*index, self.start, self.end),
+            Home::Lease(arena, index, _) => arena.bytes(*index, self.start, self.end),
+        }
+    }
+
+    /// The bytes to write over in place, when no other chunk can see them: a lease that was never cloned (cutting is no cloning), or the
+    /// only chunk of its heap block.
+    #[expect(unsafe_code, reason = "received bytes are decrypted where the kernel wrote them")]
+    pub fn bytes_mut(&mut self) -> Option<&mut [u8]> {
+        match &mut self.home {
+            Home::Heap(block) => Rc::get_mut(block).map(|block| &mut block[self.start as usize..self.end as usize]),
+            // SAFETY: this chunk is borrowed exclusively, and no other chunk holds any of its bytes: each lease begins as the only one of
+            // its range, a clone marks both as shared for good, and a cut gives ranges that do not overlap.
+            Home::Lease(arena, index, shared) if !shared.get() => Some(unsafe { arena.bytes_mut(*index, self.start, self.end) }),
+            Home::Nowhere | Home::Lease(..) => None,
         }
     }
 
@@ -57,10 +72,18 @@ impl Chunk {
             return core::mem::take(self);
         }
         let middle = self.start + u32::try_from(count).unwrap_or(u32::MAX);
-        let mut first = self.clone();
-        first.end = middle;
+        let first = Self { home: self.home.beside(), start: self.start, end: middle };
         self.start = middle;
         first
+    }
+
+    /// Forgets all but the first `count` bytes.
+    pub fn truncate(&mut self, count: usize) {
+        if count == 0 {
+            *self = Self::default();
+        } else if count < self.len() {
+            self.end = self.start + u32::try_from(count).unwrap_or(u32::MAX);
+        }
     }
 
     /// Forgets the first `count` bytes (all of them, if there are fewer). An emptied chunk lets its buffer go.
@@ -77,7 +100,8 @@ impl Chunk {
     pub fn slice(&self, start: usize, end: usize) -> Self {
         let mut part = self.clone();
         part.advance(start);
-        part.split_to(end.saturating_sub(start))
+        part.truncate(end.saturating_sub(start));
+        part
     }
 
     /// A copy on the heap.
@@ -109,21 +133,30 @@ impl Chunk {
 
 impl Clone for Chunk {
     fn clone(&self) -> Self {
-        let home = match &self.home {
-            Home::Nowhere => Home::Nowhere,
-            Home::Heap(block) => Home::Heap(Rc::clone(block)),
-            Home::Lease(arena, index) => {
+        if let Home::Lease(_, _, shared) = &self.home {
+            shared.set(true);
+        }
+        Self { home: self.home.beside(), start: self.start, end: self.end }
+    }
+}
+
+impl Home {
+    /// The same home for one more chunk.
+    fn beside(&self) -> Self {
+        match self {
+            Self::Nowhere => Self::Nowhere,
+            Self::Heap(block) => Self::Heap(Rc::clone(block)),
+            Self::Lease(arena, index, shared) => {
                 arena.retain(*index);
-                Home::Lease(Rc::clone(arena), *index)
+                Self::Lease(Rc::clone(arena), *index, shared.clone())
             }
-        };
-        Self { home, start: self.start, end: self.end }
+        }
     }
 }
 
 impl Drop for Chunk {
     fn drop(&mut self) {
-        if let Home::Lease(arena, index) = &self.home {
+        if let Home::Lease(arena, index, _) = &self.home {
             arena.drop_lease(*index);
         }
     }
@@ -194,6 +227,35 @@ mod tests {
         assert_eq!(arena.leased(), 0);
         assert_eq!(arena.give(), Some(index));
         assert_eq!(chunk, copy);
+    }
+
+    #[test]
+    fn only_who_is_alone_may_write() {
+        let arena = Arena::new(1, 16);
+        let index = arena.give().unwrap();
+        arena.write(index, b"abcdefgh");
+        let mut whole = arena.lease(index, 8);
+        let mut first = whole.split_to(3);
+        first.bytes_mut().unwrap().fill(b'1');
+        whole.bytes_mut().unwrap()[..1].fill(b'2');
+        assert_eq!((&first[..], &whole[..]), (&b"111"[..], &b"2efgh"[..]));
+        let mut copy = whole.clone();
+        assert!(whole.bytes_mut().is_none() && copy.bytes_mut().is_none(), "each sees what the other would write");
+        assert!(copy.split_to(2).bytes_mut().is_none(), "a part of what is shared is shared");
+        drop(copy);
+        assert!(whole.bytes_mut().is_none(), "and stays so");
+        assert!(first.slice(0, 1).bytes_mut().is_none());
+
+        let mut heap = Chunk::from("hello");
+        heap.truncate(4);
+        heap.bytes_mut().unwrap().fill(b'x');
+        let mut rest = heap.clone();
+        assert!(rest.bytes_mut().is_none());
+        assert_eq!(&heap[..], b"xxxx");
+        drop(heap);
+        assert!(rest.bytes_mut().is_some());
+        rest.truncate(0);
+        assert!(rest.is_empty() && rest.bytes_mut().is_none());
     }
 
     #[test]
