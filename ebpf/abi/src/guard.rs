@@ -1,0 +1,119 @@
+//! Deny and allow lists of up to a million prefixes, and the rates of sources.
+//!
+//! IPv4: two bits for every /24 ([`Guard`]; `GUARD_V4`, an array of blocks of [`GUARD_BLOCK_WORDS`] words), 4 MB in all, which says
+//! everything unless only some of its hosts are listed; those are in `GUARD_PARTIAL` (hash, the /24 as `u32` -> [`HostsOf24`]).
+//! So an address costs one memory access, and a second one where somebody near it is listed.
+//! IPv6: a filter of [`GUARD_V6_BITS`] bits ([`v6_filter_bits`]) says of most addresses that nobody near is listed; the others are looked
+//! up in `GUARD_V6` (LPM trie, value `u32`: a [`Guard`]).
+//! Each of the four is an array of two maps, of which `Settings::guard` names the one in force (0: none, 1 and 2): a new list is written
+//! beside the old one and takes its place by one write. The most specific prefix decides; allow beats deny at the same length.
+
+use crate::Address;
+
+/// What a list says of an address: its value in two bits.
+pub type Guard = u32;
+
+/// The meaning of a [`Guard`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GuardVerdict {
+    /// Not listed.
+    Unlisted,
+    /// Dropped.
+    Deny,
+    /// Let through, limits of sources included.
+    Allow,
+    /// Some hosts of this /24 are listed.
+    Partial,
+}
+
+impl GuardVerdict {
+    /// From two bits.
+    #[inline(always)]
+    pub const fn of(guard: Guard) -> Self {
+        match guard & 3 {
+            0 => Self::Unlisted,
+            1 => Self::Deny,
+            2 => Self::Allow,
+            _ => Self::Partial,
+        }
+    }
+
+    /// Two bits.
+    pub const fn bits(self) -> Guard {
+        self as Guard
+    }
+}
+
+/// 64-bit words of one block of `GUARD_V4`: 2048 networks.
+pub const GUARD_BLOCK_WORDS: usize = 64;
+
+/// Blocks of `GUARD_V4`.
+pub const GUARD_V4_BLOCKS: u32 = (1 << 24) / 32 / 64;
+
+/// Bits of the filter of IPv6 prefixes: a power of two; in blocks as `GUARD_V4`.
+pub const GUARD_V6_BITS: u32 = 1 << 25;
+
+/// The hosts of one /24, two bits each, as [`Guard`]s (never partial).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostsOf24(pub [u64; 8]);
+
+/// Where a /24 (the address's upper three bytes as a number) has its two bits: block, word in the block, shift in the word.
+#[inline(always)]
+pub const fn v4_block(network: u32) -> (u32, u32, u32) {
+    (network >> 11, (network >> 5) & 63, (network & 31) * 2)
+}
+
+/// The bits that an IPv6 prefix sets in the filter and an address looks at, for the lengths 16, 32 and 48: a prefix sets the bit of the
+/// longest of these that is not longer than itself (one shorter than 16 sets those of all the /16 it covers); an address nobody near
+/// which is listed finds all three clear.
+#[inline(always)]
+pub const fn v6_filter_bits(address: &Address) -> [u32; 3] {
+    let first = u32::from_be(address.0[0]);
+    let second = u32::from_be(address.0[1]) >> 16;
+    [filter_bit(first >> 16, 0, 1), filter_bit(first, 0, 2), filter_bit(first, second, 3)]
+}
+
+#[inline(always)]
+const fn filter_bit(high: u32, low: u32, level: u32) -> u32 {
+    let word = (high as u64) << 32 | (low as u64) << 8 | level as u64;
+    let hash = word.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let hash = (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (hash >> 32) as u32 & (GUARD_V6_BITS - 1)
+}
+
+/// What a source did in one second, in one cell of one of two rows; the smaller of its two cells counts. `SOURCES` (array of
+/// 2 * `limits::SOURCES` of these) is of fixed size whatever an attacker sends.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SourceRate {
+    /// The second that the counts are of, since boot.
+    pub second: u32,
+    /// Packets.
+    pub packets: u32,
+    /// SYNs.
+    pub connections: u32,
+    /// Zero.
+    pub padding: u32,
+}
+
+const _: () = assert!(size_of::<HostsOf24>() == 64 && size_of::<SourceRate>() == 16);
+
+#[cfg(test)]
+mod tests {
+    use super::{GUARD_BLOCK_WORDS, GUARD_V4_BLOCKS, GuardVerdict, v4_block};
+
+    #[test]
+    fn every_network_has_its_place() {
+        assert_eq!(v4_block(0), (0, 0, 0));
+        assert_eq!(v4_block(33), (0, 1, 2));
+        assert_eq!(v4_block((1 << 24) - 1), (GUARD_V4_BLOCKS - 1, u32::try_from(GUARD_BLOCK_WORDS).unwrap() - 1, 62));
+    }
+
+    #[test]
+    fn two_bits_say_it() {
+        for verdict in [GuardVerdict::Unlisted, GuardVerdict::Deny, GuardVerdict::Allow, GuardVerdict::Partial] {
+            assert_eq!(GuardVerdict::of(verdict.bits()), verdict);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What the kernel programs and userspace say to each other: keys and values of maps, their limits, the hash that both compute.
+//!
+//! Everything is `repr(C)`, of fixed size, with its padding written out and its size asserted, since it is compiled twice: for this
+//! machine and for the kernel's. No `bool`, no enum, no reference: whatever bytes a map holds are a value.
+//! Addresses, ports and MACs are kept as they stand in a packet (network order); IPv4 addresses are mapped into IPv6 (`::ffff:0:0/96`).
+//! A change of any layout changes [`LAYOUT`], so that a later process never reads an earlier one's maps wrongly.
+#![cfg_attr(not(test), no_std)]
+#![expect(clippy::inline_always, reason = "the kernel's compiler is to see one function")]
+
+mod address;
+mod backend;
+mod count;
+mod decap;
+mod flow;
+mod guard;
+mod hash;
+mod nat;
+mod quic;
+mod service;
+mod settings;
+mod slot;
+#[cfg(feature = "user")]
+mod user;
+
+pub use address::{Address, Mac};
+pub use backend::{Backend, backend_flags};
+pub use count::{Counters, DropSample, REASONS_MAX, Reason, SAMPLE_BYTES};
+pub use decap::{Candidates, DecapSettings, GUE_PORT, GUE_PRIVATE_KIND, GueHeader};
+pub use flow::{FlowKey, Fragment, FragmentKey, Pin, Session, pin_flags, tcp_flags};
+pub use guard::{GUARD_BLOCK_WORDS, GUARD_V4_BLOCKS, GUARD_V6_BITS, Guard, GuardVerdict, HostsOf24, SourceRate, v4_block, v6_filter_bits};
+pub use hash::{flow_hash, slot_of};
+pub use nat::{NatFlow, Origin, OriginKey, PoolAddress, PoolKey};
+pub use quic::{QUIC_ID_BYTES, QuicId, QuicKey};
+pub use service::{
+    MODE_DSR, MODE_ECHO, MODE_NAT_GATEWAY, MODE_NAT_POOL, MODE_TERMINATE, PortKey, PortRange, Ports, Service, VIA_GUE, VIA_IPIP, VIA_L2,
+    protocols, service_flags,
+};
+pub use settings::Settings;
+pub use slot::{ALTERNATES_MAX, AWAY, Away, AwayKey, OWNER, Slot};
+
+/// The version of every layout here. Maps pinned by a process with another one are not adopted.
+pub const LAYOUT: u32 = 1;
+
+/// No service: a port nobody asked for.
+pub const NO_SERVICE: u32 = 0;
+
+/// No backend: nobody lives.
+pub const NO_BACKEND: u32 = 0;
+
+/// How many entries the maps have where the configuration does not say otherwise.
+pub mod limits {
+    /// Slots of each table, a prime: Maglev's own choice for about a hundred members; a balance of 1 % up to 655.
+    pub const SLOTS: u32 = 65537;
+    /// Tables: clusters that some VIP forwards to.
+    pub const TABLES: u32 = 1024;
+    /// Services: ports of VIPs, counted once for a range.
+    pub const SERVICES: u32 = 4096;
+    /// Exact (address, protocol, port) entries.
+    pub const PORTS: u32 = 65536;
+    /// (address, protocol) entries for ranges, whole addresses and packets without ports.
+    pub const ADDRESSES: u32 = 8192;
+    /// Backends of all clusters, those that are leaving included.
+    pub const BACKENDS: u32 = 65536;
+    /// Slots that are away, over all tables.
+    pub const AWAY: u32 = 1 << 20;
+    /// Flows that keep their owner in an away slot.
+    pub const PINS: u32 = 1 << 20;
+    /// UDP sessions.
+    pub const SESSIONS: u32 = 1 << 18;
+    /// Fragmented packets under way.
+    pub const FRAGMENTS: u32 = 1 << 14;
+    /// Flows through the pool of full NAT.
+    pub const NAT_FLOWS: u32 = 1 << 18;
+    /// Origins of NAT, by address, protocol and port.
+    pub const ORIGINS: u32 = 65536;
+    /// Addresses of all pools of full NAT.
+    pub const POOL_ADDRESSES: u32 = 1024;
+    /// Slots of the two rows that count sources: a power of two.
+    pub const SOURCES: u32 = 1 << 16;
+    /// /24 networks of which only some hosts are listed.
+    pub const GUARD_PARTIAL: u32 = 1 << 20;
+    /// Listed IPv6 prefixes.
+    pub const GUARD_V6: u32 = 1 << 20;
+    /// QUIC nodes: server ids over all services.
+    pub const QUIC_NODES: u32 = 65536;
+    /// Bytes of the ring of sampled drops.
+    pub const SAMPLES_BYTES: u32 = 1 << 18;
+}
