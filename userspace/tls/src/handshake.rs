@@ -1,0 +1,206 @@
+//! A handshake under way: rustls, fed one record at a time and asked for what is to be sent.
+//!
+//! One record at a time, because what follows the last one belongs to the record layer, which is ours: when the handshake is done, rustls gives
+//! the keys and nothing of it stays but what a later change of keys needs. What rustls holds and what is gathered for it is gone then.
+
+use std::sync::Arc;
+
+use rustls::{
+    CommonState, ConnectionTrafficSecrets, Error, ExtractedSecrets, HandshakeKind, ProtocolVersion,
+    client::{ClientConnectionData, UnbufferedClientConnection},
+    kernel::KernelConnection,
+    pki_types::ServerName,
+    server::{ServerConnectionData, UnbufferedServerConnection},
+    unbuffered::{ConnectionState, EncodeError, UnbufferedStatus},
+};
+
+use crate::{
+    Outcome, Version,
+    hello::{self, Peek},
+    identity::Identity,
+};
+
+/// What of a handshake outlives it in TLS 1.3: the secrets that new keys are made from, and where a client keeps sessions.
+pub(crate) enum Keeper {
+    Server(Box<KernelConnection<ServerConnectionData>>),
+    Client(Box<KernelConnection<ClientConnectionData>>),
+}
+
+/// Keys by direction: sequence number and secrets.
+pub(crate) struct Secrets {
+    pub(crate) transmit: (u64, ConnectionTrafficSecrets),
+    pub(crate) receive: (u64, ConnectionTrafficSecrets),
+    pub(crate) keeper: Keeper,
+}
+
+/// What has come of a handshake by now.
+pub(crate) enum Progress {
+    /// The peer's next record is awaited.
+    Waiting,
+    Done,
+}
+
+pub(crate) struct Handshake {
+    side: Side,
+    /// Records that rustls has not done with: more than one only when a message spans several.
+    input: Vec<u8>,
+    /// What a client asked for; of a client, whom it asks.
+    server_name: Option<Box<str>>,
+}
+
+#[expect(clippy::large_enum_variant, reason = "both are about a kilobyte")]
+enum Side {
+    Server(UnbufferedServerConnection),
+    Client(UnbufferedClientConnection),
+}
+
+impl Handshake {
+    pub(crate) fn server(config: &Arc<rustls::ServerConfig>) -> Result<Self, Error> {
+        Ok(Self::new(Side::Server(UnbufferedServerConnection::new(Arc::clone(config))?), None))
+    }
+
+    pub(crate) fn client(config: &Arc<rustls::ClientConfig>, name: ServerName<'static>) -> Result<Self, Error> {
+        let text = name.to_str().as_ref().into();
+        Ok(Self::new(Side::Client(UnbufferedClientConnection::new(Arc::clone(config), name)?), Some(text)))
+    }
+
+    fn new(side: Side, server_name: Option<Box<str>>) -> Self {
+        Self { side, input: Vec::new(), server_name }
+    }
+
+    /// Bytes of messages that are not whole yet.
+    pub(crate) fn gathered(&self) -> usize {
+        self.input.len()
+    }
+
+    /// Whether nothing of the client has been understood yet (server side only).
+    pub(crate) fn awaits_hello(&self) -> bool {
+        match &self.side {
+            Side::Server(connection) => connection.protocol_version().is_none(),
+            Side::Client(_) => false,
+        }
+    }
+
+    pub(crate) fn is_client(&self) -> bool {
+        matches!(self.side, Side::Client(_))
+    }
+
+    /// Takes one record in; what is to be sent goes to `flight`. After an error that is the alert.
+    pub(crate) fn receive(&mut self, record: &[u8], flight: &mut Vec<u8>) -> Result<Progress, Error> {
+        self.input.extend_from_slice(record);
+        if self.awaits_hello() && self.server_name.is_none() {
+            self.server_name = server_name(&self.input);
+        }
+        let progress = self.process(flight);
+        if progress.is_err() {
+            self.input.clear();
+            self.flush(flight);
+        }
+        progress
+    }
+
+    fn process(&mut self, flight: &mut Vec<u8>) -> Result<Progress, Error> {
+        loop {
+            let (discard, idle) = self.step(flight);
+            self.input.drain(..discard);
+            if idle? {
+                break;
+            }
+        }
+        if self.input.is_empty() {
+            self.input = Vec::new();
+        }
+        Ok(if self.common().is_handshaking() { Progress::Waiting } else { Progress::Done })
+    }
+
+    /// The alert that rustls has for the error it has just told of.
+    fn flush(&mut self, flight: &mut Vec<u8>) {
+        while let (_, Ok(false)) = self.step(flight) {}
+    }
+
+    /// Bytes of the input that are done with, and whether there is nothing more to do for now.
+    fn step(&mut self, flight: &mut Vec<u8>) -> (usize, Result<bool, Error>) {
+        match &mut self.side {
+            Side::Server(connection) => {
+                let UnbufferedStatus { discard, state } = connection.process_tls_records(&mut self.input);
+                (discard, state.and_then(|state| settle(state, flight)))
+            }
+            Side::Client(connection) => {
+                let UnbufferedStatus { discard, state } = connection.process_tls_records(&mut self.input);
+                (discard, state.and_then(|state| settle(state, flight)))
+            }
+        }
+    }
+
+    fn common(&self) -> &CommonState {
+        match &self.side {
+            Side::Server(connection) => connection,
+            Side::Client(connection) => connection,
+        }
+    }
+
+    /// Of a handshake that is done: what was agreed on, and the keys.
+    pub(crate) fn finish(self) -> Result<(Outcome, Secrets), Error> {
+        let is_client = self.is_client();
+        let common = self.common();
+        let outcome = Outcome {
+            alpn: common.alpn_protocol().map(Into::into),
+            version: version(common.protocol_version())?,
+            suite: common.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or_default(),
+            group: common.negotiated_key_exchange_group().and_then(|group| group.name().as_str()).unwrap_or_default(),
+            resumed: common.handshake_kind() == Some(HandshakeKind::Resumed),
+            client: common.peer_certificates().filter(|_| !is_client).and_then(|chain| Some(Identity::new(chain.first()?).into())),
+            server_name: self.server_name,
+        };
+        let (ExtractedSecrets { tx, rx }, keeper) = match self.side {
+            Side::Server(connection) => {
+                let (secrets, kernel) = connection.dangerous_into_kernel_connection()?;
+                (secrets, Keeper::Server(Box::new(kernel)))
+            }
+            Side::Client(connection) => {
+                let (secrets, kernel) = connection.dangerous_into_kernel_connection()?;
+                (secrets, Keeper::Client(Box::new(kernel)))
+            }
+        };
+        Ok((outcome, Secrets { transmit: tx, receive: rx, keeper }))
+    }
+}
+
+/// Does what rustls wants next; true when it wants nothing before more has come.
+fn settle<Data>(state: ConnectionState<'_, '_, Data>, flight: &mut Vec<u8>) -> Result<bool, Error> {
+    match state {
+        ConnectionState::EncodeTlsData(mut message) => {
+            let start = flight.len();
+            if let Err(EncodeError::InsufficientSize(size)) = message.encode(&mut []) {
+                flight.resize(start + size.required_size, 0);
+                if message.encode(&mut flight[start..]).is_err() {
+                    flight.truncate(start);
+                }
+            }
+            Ok(false)
+        }
+        ConnectionState::TransmitTlsData(written) => {
+            written.done();
+            Ok(false)
+        }
+        ConnectionState::BlockedHandshake | ConnectionState::WriteTraffic(_) => Ok(true),
+        // The peer gave up before the handshake was done; or there is data, which no peer may send yet and we never allow early.
+        _ => Err(Error::HandshakeNotComplete),
+    }
+}
+
+fn version(version: Option<ProtocolVersion>) -> Result<Version, Error> {
+    match version {
+        Some(ProtocolVersion::TLSv1_3) => Ok(Version::Tls13),
+        Some(ProtocolVersion::TLSv1_2) => Ok(Version::Tls12),
+        _ => Err(Error::HandshakeNotComplete),
+    }
+}
+
+/// rustls keeps the name from those who use it without buffers.
+fn server_name(input: &[u8]) -> Option<Box<str>> {
+    match hello::peek(input) {
+        Peek::Hello(hello) => hello.server_name,
+        Peek::More | Peek::NotTls { .. } | Peek::TooLarge | Peek::Malformed => None,
+    }
+}

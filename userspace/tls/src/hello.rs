@@ -1,0 +1,205 @@
+//! The first bytes of a TLS connection, read without taking anything: whom the client asks for, and what it would speak (RFC 8446 §4.1.2).
+//! For passing connections through by name, and for choosing settings before a session begins.
+//!
+//! Tolerant where it does not matter, since whoever answers the hello checks the rest of it; but never past the end of anything.
+
+use crate::record::{self, EXPANSION_MAX, HEADER_BYTES, kind};
+
+/// Bytes of records that a hello may fill. Browsers with post-quantum keys take less than 3 KiB.
+pub const HELLO_BYTES_MAX: usize = 16 * 1024;
+
+/// The handshake message's type and length (RFC 8446 §4).
+const MESSAGE_HEADER_BYTES: usize = 4;
+const CLIENT_HELLO: u8 = 1;
+
+const SERVER_NAME: u16 = 0;
+const ALPN: u16 = 16;
+const SUPPORTED_VERSIONS: u16 = 43;
+const HOST_NAME: u8 = 0;
+const TLS13: u16 = 0x0304;
+
+/// What the first bytes are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Peek {
+    /// The beginning of a hello: more is needed.
+    More,
+    /// All of a hello.
+    Hello(Hello),
+    /// Something else.
+    NotTls {
+        /// It looks like an HTTP request.
+        http: bool,
+    },
+    /// A hello beyond [`HELLO_BYTES_MAX`].
+    TooLarge,
+    /// TLS that breaks its own grammar.
+    Malformed,
+}
+
+/// What is said in a hello.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hello {
+    /// The host the client asks for, in lower case, without a dot at its end.
+    pub server_name: Option<Box<str>>,
+    /// The protocols it would speak, best first.
+    pub alpn: Vec<Box<[u8]>>,
+    /// Whether it speaks TLS 1.3.
+    pub tls13: bool,
+}
+
+/// Reads the first bytes of a connection. The same bytes and more can be given again.
+pub fn peek(bytes: &[u8]) -> Peek {
+    let Some(first) = bytes.first() else { return Peek::More };
+    if *first != kind::HANDSHAKE {
+        return if bytes.len() < HEADER_BYTES && is_http_so_far(bytes) { Peek::More } else { Peek::NotTls { http: is_http(bytes) } };
+    }
+    // The usual hello lies in one record and is read where it stands.
+    match message(bytes) {
+        Gathered::More if bytes.len() > HELLO_BYTES_MAX => Peek::TooLarge,
+        Gathered::More => Peek::More,
+        Gathered::TooLarge => Peek::TooLarge,
+        Gathered::Malformed => Peek::Malformed,
+        Gathered::Whole(message) => hello(message).map_or(Peek::Malformed, Peek::Hello),
+        Gathered::Pieces(message) => hello(&message).map_or(Peek::Malformed, Peek::Hello),
+    }
+}
+
+/// Whether these first bytes are a method that HTTP clients begin with (a space or slash may be beyond the five bytes of a TLS header).
+pub(crate) fn is_http(bytes: &[u8]) -> bool {
+    bytes.len() >= HEADER_BYTES && is_http_so_far(bytes)
+}
+
+fn is_http_so_far(bytes: &[u8]) -> bool {
+    const BEGINNINGS: [&[u8; HEADER_BYTES]; 10] =
+        [b"GET /", b"HEAD ", b"POST ", b"PUT /", b"DELET", b"CONNE", b"OPTIO", b"TRACE", b"PATCH", b"PRI *"];
+    let length = bytes.len().min(HEADER_BYTES);
+    BEGINNINGS.iter().any(|beginning| beginning[..length] == bytes[..length])
+}
+
+/// The hello's message out of its records.
+enum Gathered<'a> {
+    More,
+    Whole(&'a [u8]),
+    Pieces(Vec<u8>),
+    TooLarge,
+    Malformed,
+}
+
+fn message(bytes: &[u8]) -> Gathered<'_> {
+    let mut pieces = Vec::new();
+    let mut rest = bytes;
+    loop {
+        let length = match record::length(rest, EXPANSION_MAX) {
+            Ok(Some(length)) if rest[0] == kind::HANDSHAKE && length > HEADER_BYTES => length,
+            Ok(None) => return Gathered::More,
+            Ok(Some(_)) | Err(_) => return Gathered::Malformed,
+        };
+        let is_whole = rest.len() >= length;
+        let content = &rest[HEADER_BYTES..length.min(rest.len())];
+        if let (true, Ok(Some(wanted))) = (pieces.is_empty(), wanted(content))
+            && content.len() >= wanted
+        {
+            return Gathered::Whole(&content[MESSAGE_HEADER_BYTES..wanted]);
+        }
+        pieces.extend_from_slice(content);
+        match wanted(&pieces) {
+            Err(wrong) => return wrong,
+            Ok(Some(wanted)) if pieces.len() >= wanted => {
+                pieces.truncate(wanted);
+                return Gathered::Pieces(pieces.split_off(MESSAGE_HEADER_BYTES));
+            }
+            Ok(_) if !is_whole => return Gathered::More,
+            Ok(_) => rest = &rest[length..],
+        }
+    }
+}
+
+/// Bytes of the message that begins here, its header included; `None` until that is there.
+fn wanted(message: &[u8]) -> Result<Option<usize>, Gathered<'static>> {
+    if message.first().is_some_and(|kind| *kind != CLIENT_HELLO) {
+        return Err(Gathered::Malformed);
+    }
+    let Some([_, high, middle, low]) = message.first_chunk() else { return Ok(None) };
+    let wanted = MESSAGE_HEADER_BYTES + u32::from_be_bytes([0, *high, *middle, *low]) as usize;
+    if wanted > HELLO_BYTES_MAX { Err(Gathered::TooLarge) } else { Ok(Some(wanted)) }
+}
+
+/// The body of a ClientHello (RFC 8446 §4.1.2).
+fn hello(body: &[u8]) -> Option<Hello> {
+    let mut body = Reader(body);
+    body.take(2 + 32)?; // legacy_version, random
+    body.prefixed::<1>()?; // legacy_session_id
+    body.prefixed::<2>()?; // cipher_suites
+    body.prefixed::<1>()?; // legacy_compression_methods
+    let mut hello = Hello::default();
+    if body.0.is_empty() {
+        // TLS 1.2 without extensions.
+        return Some(hello);
+    }
+    let mut extensions = Reader(body.prefixed::<2>()?);
+    while !extensions.0.is_empty() {
+        let number = extensions.number()?;
+        let content = Reader(extensions.prefixed::<2>()?);
+        match number {
+            SERVER_NAME => hello.server_name = server_name(content)?,
+            ALPN => hello.alpn = alpn(content)?,
+            SUPPORTED_VERSIONS => hello.tls13 = supports_tls13(content)?,
+            _ => {}
+        }
+    }
+    body.0.is_empty().then_some(hello)
+}
+
+/// The host name among the names (RFC 6066 §3).
+fn server_name(mut content: Reader<'_>) -> Option<Option<Box<str>>> {
+    let mut list = Reader(content.prefixed::<2>()?);
+    while !list.0.is_empty() {
+        let [kind] = *list.take(1)?.first_chunk()?;
+        let name = list.prefixed::<2>()?;
+        if kind == HOST_NAME {
+            let name = core::str::from_utf8(name).ok().filter(|name| name.is_ascii() && !name.is_empty())?;
+            return Some(Some(name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase().into()));
+        }
+    }
+    Some(None)
+}
+
+/// The list of protocols (RFC 7301 §3.1).
+fn alpn(mut content: Reader<'_>) -> Option<Vec<Box<[u8]>>> {
+    let mut list = Reader(content.prefixed::<2>()?);
+    let mut protocols = Vec::new();
+    while !list.0.is_empty() {
+        protocols.push(list.prefixed::<1>().filter(|protocol| !protocol.is_empty())?.into());
+    }
+    Some(protocols)
+}
+
+fn supports_tls13(mut content: Reader<'_>) -> Option<bool> {
+    let mut versions = Reader(content.prefixed::<1>()?);
+    let mut found = false;
+    while !versions.0.is_empty() {
+        found |= versions.number()? == TLS13;
+    }
+    Some(found)
+}
+
+/// What is left to read of something; every step says `None` rather than go beyond its end.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn number(&mut self) -> Option<u16> {
+        self.take(2)?.first_chunk().map(|bytes| u16::from_be_bytes(*bytes))
+    }
+
+    /// What follows a length of `N` bytes.
+    fn prefixed<const N: usize>(&mut self) -> Option<&'a [u8]> {
+        let length = self.take(N)?.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
+        self.take(length)
+    }
+}

@@ -1,0 +1,263 @@
+//! An established connection: records sealed and opened, and the messages that may still come beside data: alerts, session tickets, changes
+//! of keys. No buffer is held between records but a handshake message that came in pieces.
+
+use buf::{Chunk, Output};
+use rustls::ConnectionTrafficSecrets;
+
+use crate::{
+    Version,
+    cipher::{Cipher, OVERHEAD_BYTES, Opened},
+    handshake::{Keeper, Secrets},
+    record::{Alert, EXPANSION_MAX, EXPANSION_TLS13_MAX, LEVEL_WARNING, kind},
+};
+
+/// Records in a row that carry no data (empty ones, tickets, changes of keys, warnings) before the peer is at fault: each costs us work, and
+/// nothing of the limits above TLS sees them. What honest peers send stays far below.
+pub const IDLE_RECORDS_MAX: u8 = 32;
+
+/// Bytes of one handshake message after the handshake: a session's ticket is below 64 KiB of each of its parts, and much smaller in practice.
+pub const LATE_MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// Types of handshake messages (RFC 8446 §4, RFC 5246 §7.4).
+const HELLO_REQUEST: u8 = 0;
+const CLIENT_HELLO: u8 = 1;
+const NEW_SESSION_TICKET: u8 = 4;
+const KEY_UPDATE: u8 = 24;
+
+/// Type and length of a handshake message.
+const MESSAGE_HEADER_BYTES: usize = 4;
+
+/// What a record was.
+pub(crate) enum Event {
+    /// The record, cut down to its content: never empty.
+    Data(Chunk),
+    /// The peer sends nothing more.
+    Ended,
+    /// Nothing for those above.
+    Nothing,
+}
+
+/// Why a connection cannot go on.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Break {
+    /// The peer broke the rules and is told so.
+    Breach(Alert),
+    /// The peer gave up and told us so.
+    PeerAlert,
+}
+
+impl From<Alert> for Break {
+    fn from(alert: Alert) -> Self {
+        Self::Breach(alert)
+    }
+}
+
+pub(crate) struct Traffic {
+    receive: Cipher,
+    transmit: Cipher,
+    version: Version,
+    /// Gone in TLS 1.2, where keys never change.
+    keeper: Option<Keeper>,
+    /// A handshake message whose rest is in the next record.
+    message: Vec<u8>,
+    /// Records without data since the last with some.
+    idle_records: u8,
+    /// The transmit key is to be changed and the peer told.
+    owes_key_update: bool,
+    /// The peer asked for renegotiation, which is refused by a warning (RFC 5246 §7.2.2).
+    owes_refusal: bool,
+    /// We send nothing more.
+    pub(crate) finished: bool,
+    /// The peer sends nothing more.
+    pub(crate) ended: bool,
+}
+
+impl Traffic {
+    /// Of a handshake's end. `None` for a cipher we never offer.
+    pub(crate) fn new(version: Version, secrets: Secrets) -> Option<Self> {
+        Some(Self {
+            receive: Cipher::new(version, secrets.receive)?,
+            transmit: Cipher::new(version, secrets.transmit)?,
+            version,
+            keeper: Some(secrets.keeper).filter(|_| version == Version::Tls13),
+            message: Vec::new(),
+            idle_records: 0,
+            owes_key_update: false,
+            owes_refusal: false,
+            finished: false,
+            ended: false,
+        })
+    }
+
+    /// What encryption may add to a record's content.
+    pub(crate) fn expansion_max(&self) -> usize {
+        if self.version == Version::Tls13 { EXPANSION_TLS13_MAX } else { EXPANSION_MAX }
+    }
+
+    /// Decrypts a whole record, where it stands when it stands alone.
+    pub(crate) fn open(&mut self, mut record: Chunk) -> Result<Event, Break> {
+        let Opened { kind, start, length } = if let Some(bytes) = record.bytes_mut() {
+            self.receive.open(bytes)?
+        } else {
+            record = Chunk::copy_of(&record);
+            self.receive.open(record.bytes_mut().unwrap_or_default())?
+        };
+        record.advance(start);
+        record.truncate(length);
+        if kind == kind::DATA && length > 0 && self.message.is_empty() {
+            self.idle_records = 0;
+            return Ok(Event::Data(record));
+        }
+        self.idle_records += 1;
+        if self.idle_records > IDLE_RECORDS_MAX {
+            return Err(Alert::UNEXPECTED_MESSAGE.into());
+        }
+        match kind {
+            kind::DATA if self.message.is_empty() => Ok(Event::Nothing),
+            kind::ALERT => self.alert(&record),
+            kind::HANDSHAKE => self.messages(&record).map(|()| Event::Nothing),
+            // What comes between the pieces of a message (RFC 8446 §5.1), and what has no place after the handshake.
+            _ => Err(Alert::UNEXPECTED_MESSAGE.into()),
+        }
+    }
+
+    fn alert(&mut self, content: &[u8]) -> Result<Event, Break> {
+        let [level, description] = *content else { return Err(Alert::DECODE_ERROR.into()) };
+        let is_warning = match self.version {
+            Version::Tls12 => level == LEVEL_WARNING,
+            // RFC 8446 §6.2: everything else ends the connection, whatever its level says.
+            Version::Tls13 => Alert(description) == Alert::USER_CANCELED,
+        };
+        if Alert(description) == Alert::CLOSE_NOTIFY {
+            self.ended = true;
+            return Ok(Event::Ended);
+        }
+        if is_warning { Ok(Event::Nothing) } else { Err(Break::PeerAlert) }
+    }
+
+    /// Handshake messages after the handshake, gathered when they come in pieces.
+    fn messages(&mut self, content: &[u8]) -> Result<(), Break> {
+        if content.is_empty() {
+            return Err(Alert::UNEXPECTED_MESSAGE.into());
+        }
+        self.message.extend_from_slice(content);
+        let gathered = core::mem::take(&mut self.message);
+        let mut rest = &gathered[..];
+        while let Some([kind, high, middle, low]) = rest.first_chunk() {
+            let end = MESSAGE_HEADER_BYTES + u32::from_be_bytes([0, *high, *middle, *low]) as usize;
+            if end > LATE_MESSAGE_BYTES_MAX {
+                return Err(Alert::ILLEGAL_PARAMETER.into());
+            }
+            let Some((message, after)) = rest.split_at_checked(end) else { break };
+            self.late_message(*kind, &message[MESSAGE_HEADER_BYTES..], after.is_empty())?;
+            rest = after;
+        }
+        self.message = rest.to_vec();
+        Ok(())
+    }
+
+    fn late_message(&mut self, kind: u8, body: &[u8], is_last: bool) -> Result<(), Break> {
+        match (&mut self.keeper, kind) {
+            // New keys begin with a new record (RFC 8446 §5.1).
+            (Some(_), KEY_UPDATE) if !is_last => Err(Alert::UNEXPECTED_MESSAGE.into()),
+            (Some(keeper), KEY_UPDATE) => {
+                let is_requested = match body {
+                    [0] => false,
+                    [1] => true,
+                    _ => return Err(Alert::ILLEGAL_PARAMETER.into()),
+                };
+                let next = keeper.next_receive().and_then(|secrets| Cipher::new(self.version, secrets));
+                self.receive = next.ok_or(Alert::INTERNAL_ERROR)?;
+                // However often it is asked for, it is done once before anything else is sent (RFC 8446 §4.6.3).
+                self.owes_key_update |= is_requested && !self.finished;
+                Ok(())
+            }
+            (Some(Keeper::Client(kernel)), NEW_SESSION_TICKET) => kernel.handle_new_session_ticket(body).map_err(|_| Alert::DECODE_ERROR.into()),
+            (None, HELLO_REQUEST | CLIENT_HELLO) => {
+                self.owes_refusal = !self.finished;
+                Ok(())
+            }
+            _ => Err(Alert::UNEXPECTED_MESSAGE.into()),
+        }
+    }
+
+    /// Whether messages of our own wait.
+    pub(crate) fn wants_output(&self) -> bool {
+        self.owes_key_update || self.owes_refusal
+    }
+
+    /// Those messages.
+    pub(crate) fn transmit(&mut self, output: &mut Vec<u8>) {
+        if core::mem::take(&mut self.owes_refusal) {
+            self.transmit.seal(kind::ALERT, &Alert::NO_RENEGOTIATION.bytes(), output);
+        }
+        if core::mem::take(&mut self.owes_key_update) {
+            // `update_not_requested`: the peer changes its keys when it wants to.
+            self.transmit.seal(kind::HANDSHAKE, &[KEY_UPDATE, 0, 0, 1, 0], output);
+            let next = self.keeper.as_mut().and_then(Keeper::next_transmit).and_then(|secrets| Cipher::new(self.version, secrets));
+            match next {
+                Some(cipher) => self.transmit = cipher,
+                None => self.finished = true,
+            }
+        }
+    }
+
+    /// Takes all of `plain` and appends its records of at most `record_bytes_max` of content each.
+    pub(crate) fn seal(&mut self, plain: &mut Output, record_bytes_max: usize, cipher: &mut Output) {
+        let records = plain.len() / record_bytes_max + 2;
+        let output = cipher.tail();
+        self.transmit(output);
+        let pieces = plain.take(Vec::new());
+        output.reserve(pieces.iter().map(|piece| piece.len()).sum::<usize>() + (records + pieces.len()) * OVERHEAD_BYTES);
+        for content in pieces.iter().flat_map(|piece| piece.chunks(record_bytes_max)) {
+            if self.transmit.is_worn() {
+                self.renew(output);
+            }
+            if self.finished {
+                break;
+            }
+            self.transmit.seal(kind::DATA, content, output);
+        }
+    }
+
+    /// The key has been used enough: the next one, or the end of what may be sent, for TLS 1.2 has none.
+    fn renew(&mut self, output: &mut Vec<u8>) {
+        if self.keeper.is_some() {
+            self.owes_key_update = true;
+            self.transmit(output);
+        } else if self.transmit.is_spent() {
+            self.finish(output);
+        }
+    }
+
+    /// Tells the peer that nothing more comes from us.
+    pub(crate) fn finish(&mut self, output: &mut Vec<u8>) {
+        self.say(Alert::CLOSE_NOTIFY, output);
+    }
+
+    /// Sends an alert, the last thing we send.
+    pub(crate) fn say(&mut self, alert: Alert, output: &mut Vec<u8>) {
+        if !self.finished {
+            self.transmit(output);
+            self.transmit.seal(kind::ALERT, &alert.bytes(), output);
+            self.finished = true;
+        }
+    }
+
+}
+
+impl Keeper {
+    fn next_transmit(&mut self) -> Option<(u64, ConnectionTrafficSecrets)> {
+        match self {
+            Self::Server(kernel) => kernel.update_tx_secret().ok(),
+            Self::Client(kernel) => kernel.update_tx_secret().ok(),
+        }
+    }
+
+    fn next_receive(&mut self) -> Option<(u64, ConnectionTrafficSecrets)> {
+        match self {
+            Self::Server(kernel) => kernel.update_rx_secret().ok(),
+            Self::Client(kernel) => kernel.update_rx_secret().ok(),
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! A server and a client in memory, joined by two queues of bytes; certificates made on the spot.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::sync::Arc;
+
+use buf::{Chunk, Output};
+use model::Fault;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256, SignatureAlgorithm};
+use tls::{Authorities, Certificate, Client, ClientSettings, Server, ServerSettings, Session, Verification};
+
+pub(crate) const NAME: &str = "shop.example.com";
+
+/// An authority that signs whatever is asked.
+pub(crate) struct Authority {
+    pub(crate) pem: String,
+    pub(crate) issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    pub(crate) fn new(name: &str) -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign, rcgen::KeyUsagePurpose::CrlSign];
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self { pem, issuer: Issuer::new(params, key) }
+    }
+
+    pub(crate) fn authorities(&self) -> Arc<Authorities> {
+        Arc::new(Authorities::from_pem(self.pem.as_bytes()).unwrap())
+    }
+
+    /// Chain and key as PEM. A name with `://` is a URI.
+    pub(crate) fn sign(&self, names: &[&str], algorithm: &'static SignatureAlgorithm) -> (String, String) {
+        let (certificate, key) = self.certificate(names, algorithm, 1);
+        (certificate, key.serialize_pem())
+    }
+
+    pub(crate) fn certificate(&self, names: &[&str], algorithm: &'static SignatureAlgorithm, serial: u64) -> (String, KeyPair) {
+        let key = KeyPair::generate_for(algorithm).unwrap();
+        let (dns, uris): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| !name.contains("://"));
+        let mut params = CertificateParams::new(dns.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
+        params.subject_alt_names.extend(uris.iter().map(|uri| rcgen::SanType::URI((*uri).try_into().unwrap())));
+        params.serial_number = Some(serial.into());
+        (params.signed_by(&key, &self.issuer).unwrap().pem(), key)
+    }
+
+    pub(crate) fn issue(&self, names: &[&str]) -> Arc<Certificate> {
+        self.issue_with(names, &PKCS_ECDSA_P256_SHA256)
+    }
+
+    pub(crate) fn issue_with(&self, names: &[&str], algorithm: &'static SignatureAlgorithm) -> Arc<Certificate> {
+        let (chain, key) = self.sign(names, algorithm);
+        Arc::new(Certificate::from_pem(chain.as_bytes(), key.as_bytes(), None).unwrap())
+    }
+}
+
+/// What most tests begin with.
+pub(crate) struct World {
+    pub(crate) authority: Authority,
+    pub(crate) server: ServerSettings,
+    pub(crate) client: ClientSettings,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let authority = Authority::new("Test Authority");
+        let server = ServerSettings::new(vec![authority.issue(&[NAME])]);
+        let client = ClientSettings::new(Verification::Name(authority.authorities()));
+        Self { authority, server, client }
+    }
+
+    pub(crate) fn compile(&self) -> (Arc<Server>, Arc<Client>) {
+        (Arc::new(Server::compile(&self.server).unwrap()), Arc::new(Client::compile(&self.client).unwrap()))
+    }
+
+    pub(crate) fn pair(&self) -> Pair {
+        let (server, client) = self.compile();
+        Pair::new(&server, &client)
+    }
+}
+
+/// One end: a session, what it has received, what it has been told.
+pub(crate) struct End {
+    pub(crate) session: Session,
+    pub(crate) received: Vec<u8>,
+    pub(crate) fault: Option<Fault>,
+}
+
+impl End {
+    pub(crate) fn new(session: Session) -> Self {
+        Self { session, received: Vec::new(), fault: None }
+    }
+
+    /// Takes bytes from the peer as one chunk.
+    pub(crate) fn take(&mut self, bytes: &[u8]) {
+        self.take_chunk(Chunk::copy_of(bytes));
+    }
+
+    pub(crate) fn take_chunk(&mut self, mut input: Chunk) {
+        loop {
+            match self.session.receive(&mut input) {
+                Ok(Some(plain)) => {
+                    assert!(!plain.is_empty());
+                    self.received.extend_from_slice(&plain);
+                }
+                Ok(None) => break assert!(input.is_empty(), "everything is taken"),
+                Err(fault) => {
+                    self.fault = Some(fault);
+                    break;
+                }
+            }
+        }
+    }
+
+    pub(crate) fn transmit(&mut self) -> Vec<u8> {
+        let mut output = Output::default();
+        self.session.transmit(&mut output);
+        assert!(!self.session.wants_output());
+        flatten(&mut output)
+    }
+
+    /// The records of `plain`.
+    pub(crate) fn seal(&mut self, plain: &[u8]) -> Vec<u8> {
+        let (mut input, mut output) = (Output::default(), Output::default());
+        input.push(Chunk::copy_of(plain));
+        self.session.seal(&mut input, &mut output);
+        assert!(input.is_empty());
+        flatten(&mut output)
+    }
+
+    pub(crate) fn finish(&mut self) -> Vec<u8> {
+        let mut output = Output::default();
+        self.session.finish(&mut output);
+        flatten(&mut output)
+    }
+}
+
+pub(crate) struct Pair {
+    pub(crate) server: End,
+    pub(crate) client: End,
+    /// Bytes delivered at once.
+    pub(crate) piece: usize,
+}
+
+impl Pair {
+    pub(crate) fn new(server: &Arc<Server>, client: &Arc<Client>) -> Self {
+        Self { server: End::new(Session::server(server)), client: End::new(Session::client(client, NAME).unwrap()), piece: usize::MAX }
+    }
+
+    /// Carries what waits on either side to the other until nothing waits or something is wrong.
+    pub(crate) fn run(&mut self) -> &mut Self {
+        for _ in 0..20 {
+            let up = self.client.transmit();
+            deliver(&mut self.server, &up, self.piece);
+            let down = self.server.transmit();
+            deliver(&mut self.client, &down, self.piece);
+            if up.is_empty() && down.is_empty() {
+                return self;
+            }
+        }
+        panic!("they never stop talking");
+    }
+
+    /// Runs the handshake, which succeeds.
+    pub(crate) fn connect(&mut self) -> &mut Self {
+        self.run();
+        assert_eq!((self.server.fault, self.client.fault), (None, None));
+        assert!(!self.server.session.is_handshaking() && !self.client.session.is_handshaking());
+        self
+    }
+
+    /// Sends both ways, which arrives.
+    pub(crate) fn exchange(&mut self, bytes: &[u8]) {
+        let (up, down) = (self.client.seal(bytes), self.server.seal(bytes));
+        deliver(&mut self.server, &up, self.piece);
+        deliver(&mut self.client, &down, self.piece);
+        assert!(std::mem::take(&mut self.server.received) == bytes && std::mem::take(&mut self.client.received) == bytes);
+    }
+}
+
+pub(crate) fn deliver(end: &mut End, bytes: &[u8], piece: usize) {
+    for piece in bytes.chunks(piece.min(bytes.len()).max(1)) {
+        if end.fault.is_none() {
+            end.take(piece);
+        }
+    }
+}
+
+pub(crate) fn flatten(output: &mut Output) -> Vec<u8> {
+    output.take(Vec::new()).iter().flat_map(|piece| piece.to_vec()).collect()
+}
