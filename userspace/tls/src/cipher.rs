@@ -1,7 +1,7 @@
 //! One direction of an established connection: its key, its nonces, its sequence number; records sealed and opened.
 //!
 //! TLS 1.3 (RFC 8446 §5.2-5.3): the nonce is the IV with the sequence number xored in, the header is authenticated, the true type is the last
-//! byte that is not zero. TLS 1.2: AES-GCM carries half of its nonce in the record (RFC 5288 §3), ChaCha20 does as TLS 1.3 does (RFC 7905 §2),
+//! byte that is not zero. TLS 1.2: AES-GCM carries half of its nonce in the record (RFC 5288 §3), `ChaCha20` does as TLS 1.3 does (RFC 7905 §2),
 //! and sequence number, type, version and length are authenticated (RFC 5246 §6.2.3.3).
 
 use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};

@@ -87,7 +87,7 @@ impl Client {
     pub fn compile(settings: &ClientSettings) -> Result<Self, SettingsError> {
         let (provider, versions) = settings.protocol.compile()?;
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(&versions);
-        let builder = builder.map_err(|_| SettingsError::NothingToSpeak)?;
+        let builder = builder.map_err(|_inconsistent| SettingsError::NothingToSpeak)?;
         let verifier = Arc::new(Verifier::new(&settings.verification, provider));
         let mut config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
         if let Some(certificate) = &settings.certificate {
@@ -101,7 +101,7 @@ impl Client {
         config.cert_decompressors.clear();
         config.resumption = resumption(settings.sessions_max);
         if let Some(name) = &settings.server_name {
-            ServerName::try_from(name.as_str()).map_err(|_| SettingsError::BadName(name.clone()))?;
+            ServerName::try_from(name.as_str()).map_err(|_invalid| SettingsError::BadName(name.clone()))?;
         }
         Ok(Self {
             config: Arc::new(config),

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use rustls::{
-    CommonState, ConnectionTrafficSecrets, Error, ExtractedSecrets, HandshakeKind, ProtocolVersion,
+    CipherSuite, CommonState, ConnectionTrafficSecrets, Error, ExtractedSecrets, HandshakeKind, ProtocolVersion,
     client::{ClientConnectionData, UnbufferedClientConnection},
     kernel::KernelConnection,
     pki_types::ServerName,
@@ -48,7 +48,6 @@ pub(crate) struct Handshake {
     server_name: Option<Box<str>>,
 }
 
-#[expect(clippy::large_enum_variant, reason = "both are about a kilobyte")]
 enum Side {
     Server(UnbufferedServerConnection),
     Client(UnbufferedClientConnection),
@@ -93,34 +92,23 @@ impl Handshake {
         }
         let progress = self.process(flight);
         if progress.is_err() {
-            self.input.clear();
-            self.flush(flight);
+            // The alert that rustls has for it. (The input stays as it is: rustls remembers places in it.)
+            while let Ok(false) = self.step(flight) {}
         }
         progress
     }
 
     fn process(&mut self, flight: &mut Vec<u8>) -> Result<Progress, Error> {
-        loop {
-            let (discard, idle) = self.step(flight);
-            self.input.drain(..discard);
-            if idle? {
-                break;
-            }
-        }
+        while !self.step(flight)? {}
         if self.input.is_empty() {
             self.input = Vec::new();
         }
         Ok(if self.common().is_handshaking() { Progress::Waiting } else { Progress::Done })
     }
 
-    /// The alert that rustls has for the error it has just told of.
-    fn flush(&mut self, flight: &mut Vec<u8>) {
-        while let (_, Ok(false)) = self.step(flight) {}
-    }
-
-    /// Bytes of the input that are done with, and whether there is nothing more to do for now.
-    fn step(&mut self, flight: &mut Vec<u8>) -> (usize, Result<bool, Error>) {
-        match &mut self.side {
+    /// One step of rustls; whether there is nothing more to do for now.
+    fn step(&mut self, flight: &mut Vec<u8>) -> Result<bool, Error> {
+        let (discard, idle) = match &mut self.side {
             Side::Server(connection) => {
                 let UnbufferedStatus { discard, state } = connection.process_tls_records(&mut self.input);
                 (discard, state.and_then(|state| settle(state, flight)))
@@ -129,7 +117,9 @@ impl Handshake {
                 let UnbufferedStatus { discard, state } = connection.process_tls_records(&mut self.input);
                 (discard, state.and_then(|state| settle(state, flight)))
             }
-        }
+        };
+        self.input.drain(..discard);
+        idle
     }
 
     fn common(&self) -> &CommonState {
@@ -146,7 +136,7 @@ impl Handshake {
         let outcome = Outcome {
             alpn: common.alpn_protocol().map(Into::into),
             version: version(common.protocol_version())?,
-            suite: common.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or_default(),
+            suite: common.negotiated_cipher_suite().map_or("", |suite| suite_name(suite.suite())),
             group: common.negotiated_key_exchange_group().and_then(|group| group.name().as_str()).unwrap_or_default(),
             resumed: common.handshake_kind() == Some(HandshakeKind::Resumed),
             client: common.peer_certificates().filter(|_| !is_client).and_then(|chain| Some(Identity::new(chain.first()?).into())),
@@ -167,6 +157,7 @@ impl Handshake {
 }
 
 /// Does what rustls wants next; true when it wants nothing before more has come.
+#[expect(clippy::wildcard_enum_match_arm, reason = "everything else has no place in a handshake")]
 fn settle<Data>(state: ConnectionState<'_, '_, Data>, flight: &mut Vec<u8>) -> Result<bool, Error> {
     match state {
         ConnectionState::EncodeTlsData(mut message) => {
@@ -194,6 +185,16 @@ fn version(version: Option<ProtocolVersion>) -> Result<Version, Error> {
         Some(ProtocolVersion::TLSv1_3) => Ok(Version::Tls13),
         Some(ProtocolVersion::TLSv1_2) => Ok(Version::Tls12),
         _ => Err(Error::HandshakeNotComplete),
+    }
+}
+
+/// A suite's registered name, which is not quite what rustls calls those of TLS 1.3.
+pub(crate) fn suite_name(suite: CipherSuite) -> &'static str {
+    match suite.as_str().unwrap_or_default() {
+        "TLS13_AES_128_GCM_SHA256" => "TLS_AES_128_GCM_SHA256",
+        "TLS13_AES_256_GCM_SHA384" => "TLS_AES_256_GCM_SHA384",
+        "TLS13_CHACHA20_POLY1305_SHA256" => "TLS_CHACHA20_POLY1305_SHA256",
+        other => other,
     }
 }
 

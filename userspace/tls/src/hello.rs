@@ -124,7 +124,7 @@ fn wanted(message: &[u8]) -> Result<Option<usize>, Gathered<'static>> {
     if wanted > HELLO_BYTES_MAX { Err(Gathered::TooLarge) } else { Ok(Some(wanted)) }
 }
 
-/// The body of a ClientHello (RFC 8446 §4.1.2).
+/// The body of a client's hello (RFC 8446 §4.1.2).
 fn hello(body: &[u8]) -> Option<Hello> {
     let mut body = Reader(body);
     body.take(2 + 32)?; // legacy_version, random
@@ -141,7 +141,7 @@ fn hello(body: &[u8]) -> Option<Hello> {
         let number = extensions.number()?;
         let content = Reader(extensions.prefixed::<2>()?);
         match number {
-            SERVER_NAME => hello.server_name = server_name(content)?,
+            SERVER_NAME => server_name(content, &mut hello)?,
             ALPN => hello.alpn = alpn(content)?,
             SUPPORTED_VERSIONS => hello.tls13 = supports_tls13(content)?,
             _ => {}
@@ -151,17 +151,17 @@ fn hello(body: &[u8]) -> Option<Hello> {
 }
 
 /// The host name among the names (RFC 6066 §3).
-fn server_name(mut content: Reader<'_>) -> Option<Option<Box<str>>> {
+fn server_name(mut content: Reader<'_>, hello: &mut Hello) -> Option<()> {
     let mut list = Reader(content.prefixed::<2>()?);
     while !list.0.is_empty() {
-        let [kind] = *list.take(1)?.first_chunk()?;
+        let kind = list.take(1)?;
         let name = list.prefixed::<2>()?;
-        if kind == HOST_NAME {
+        if kind == [HOST_NAME] {
             let name = core::str::from_utf8(name).ok().filter(|name| name.is_ascii() && !name.is_empty())?;
-            return Some(Some(name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase().into()));
+            hello.server_name = Some(name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase().into());
         }
     }
-    Some(None)
+    Some(())
 }
 
 /// The list of protocols (RFC 7301 §3.1).

@@ -11,7 +11,7 @@ use rustls::{
     version::{TLS12, TLS13},
 };
 
-use crate::Version;
+use crate::{Version, handshake::suite_name};
 
 /// What a listener or a cluster speaks.
 #[derive(Clone, Debug)]
@@ -86,28 +86,31 @@ impl Protocol {
         let mut provider = aws_lc_rs::default_provider();
         // The hybrid first: what is recorded today is not to be read by tomorrow's machines.
         provider.kx_groups = vec![kx_group::X25519MLKEM768, kx_group::X25519, kx_group::SECP256R1, kx_group::SECP384R1];
-        provider.kx_groups = choose(&self.groups, &provider.kx_groups, |group| group.name().as_str().unwrap_or_default().to_owned())
+        provider.kx_groups = choose(&self.groups, &provider.kx_groups, |group| group.name().as_str().unwrap_or_default())
             .map_err(SettingsError::UnknownGroup)?;
         provider.cipher_suites =
-            choose(&self.suites, &provider.cipher_suites, |suite| suite.suite().as_str().unwrap_or_default().replacen("TLS13_", "TLS_", 1))
-                .map_err(SettingsError::UnknownSuite)?;
-        let mut versions = vec![(Version::Tls13, &TLS13), (Version::Tls12, &TLS12)];
-        versions.retain(|(version, _)| (self.version_min..=self.version_max).contains(version));
-        let versions: Vec<_> = versions.into_iter().map(|(_, version)| version).collect();
+            choose(&self.suites, &provider.cipher_suites, |suite| suite_name(suite.suite())).map_err(SettingsError::UnknownSuite)?;
+        let spoken = self.version_min..=self.version_max;
+        let mut versions = vec![&TLS13, &TLS12];
+        versions.retain(|version| spoken.contains(if **version == TLS13 { &Version::Tls13 } else { &Version::Tls12 }));
         // Beyond the versions a client must be able to verify with the suites that are left.
         let is_spoken = |suite: &rustls::SupportedCipherSuite| versions.contains(&suite.version());
         if !provider.cipher_suites.iter().any(is_spoken) {
             return Err(SettingsError::NothingToSpeak);
         }
-        let versions = versions.into_iter().filter(|version| provider.cipher_suites.iter().any(|suite| suite.version() == *version)).collect();
+        let versions =
+            versions.into_iter().filter(|version| provider.cipher_suites.iter().any(|suite| suite.version() == *version)).collect();
         Ok((Arc::new(provider), versions))
     }
 }
 
 /// Those of `all` that are wanted, in the order they are wanted in; the unknown name if there is one.
-fn choose<T: Copy>(wanted: &[String], all: &[T], name: impl Fn(&T) -> String) -> Result<Vec<T>, String> {
+fn choose<T: Copy>(wanted: &[String], all: &[T], name: impl Fn(&T) -> &'static str) -> Result<Vec<T>, String> {
     if wanted.is_empty() {
         return Ok(all.to_vec());
     }
-    wanted.iter().map(|wanted| all.iter().find(|one| name(one).eq_ignore_ascii_case(wanted)).copied().ok_or_else(|| wanted.clone())).collect()
+    wanted
+        .iter()
+        .map(|wanted| all.iter().find(|one| name(one).eq_ignore_ascii_case(wanted)).copied().ok_or_else(|| wanted.clone()))
+        .collect()
 }

@@ -71,19 +71,15 @@ mod tests {
     #[test]
     fn records_end_where_their_header_says() {
         let over = u8::try_from((PLAIN_BYTES_MAX + EXPANSION_TLS13_MAX) >> 8).unwrap();
-        let table: [(&[u8], Result<Option<usize>, Alert>); 8] = [
-            (b"", Ok(None)),
-            (b"\x16\x03\x01\x00", Ok(None)),
-            (b"\x16\x03\x01\x00\x00", Ok(Some(5))),
-            (b"\x17\x03\x03\x01\x02xyz", Ok(Some(5 + 0x102))),
-            (b"\x18\x03\x03\x00\x01", Err(Alert::UNEXPECTED_MESSAGE)),
-            (b"GET /", Err(Alert::UNEXPECTED_MESSAGE)),
-            (&[23, 3, 3, over, 0], Ok(Some(5 + PLAIN_BYTES_MAX + EXPANSION_TLS13_MAX))),
-            (&[23, 3, 3, over, 1], Err(Alert::RECORD_OVERFLOW)),
-        ];
-        for (bytes, expected) in table {
-            assert_eq!(length(bytes, EXPANSION_TLS13_MAX), expected, "{bytes:?}");
-        }
+        let check = |bytes: &[u8], expected| assert_eq!(length(bytes, EXPANSION_TLS13_MAX), expected, "{bytes:?}");
+        check(b"", Ok(None));
+        check(b"\x16\x03\x01\x00", Ok(None));
+        check(b"\x16\x03\x01\x00\x00", Ok(Some(5)));
+        check(b"\x17\x03\x03\x01\x02xyz", Ok(Some(5 + 0x102)));
+        check(b"\x18\x03\x03\x00\x01", Err(Alert::UNEXPECTED_MESSAGE));
+        check(b"GET /", Err(Alert::UNEXPECTED_MESSAGE));
+        check(&[23, 3, 3, over, 0], Ok(Some(5 + PLAIN_BYTES_MAX + EXPANSION_TLS13_MAX)));
+        check(&[23, 3, 3, over, 1], Err(Alert::RECORD_OVERFLOW));
         assert_eq!(length(&header(kind::DATA, 300), EXPANSION_MAX), Ok(Some(305)));
     }
 }

@@ -18,11 +18,10 @@ use crate::{
     Authorities, Certificate, Protocol, SettingsError, Tickets,
     certificate::Choice,
     identity::{alternative_names, is_one_of},
-    record::PLAIN_BYTES_MAX,
 };
 
 /// Bytes of a record's content when nothing else is said, and the least and most that can be.
-pub(crate) const RECORD_BYTES: u16 = PLAIN_BYTES_MAX as u16;
+pub(crate) const RECORD_BYTES: u16 = 16 * 1024;
 const RECORD_BYTES_MIN: u16 = 512;
 
 /// What a listener is told.
@@ -84,7 +83,7 @@ impl Server {
     pub fn compile(settings: &ServerSettings) -> Result<Self, SettingsError> {
         let (provider, versions) = settings.protocol.compile()?;
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(&versions);
-        let builder = builder.map_err(|_| SettingsError::NothingToSpeak)?;
+        let builder = builder.map_err(|_inconsistent| SettingsError::NothingToSpeak)?;
         let builder = match &settings.clients {
             Some(clients) => builder.with_client_cert_verifier(clients.verifier(&provider)?),
             None => builder.with_no_client_auth(),
@@ -170,7 +169,12 @@ impl ClientCertVerifier for NamedClients {
         self.verifier.root_hint_subjects()
     }
 
-    fn verify_client_cert(&self, leaf: &CertificateDer<'_>, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<ClientCertVerified, Error> {
+    fn verify_client_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
         let verified = self.verifier.verify_client_cert(leaf, chain, now)?;
         let is_named = alternative_names(leaf).iter().any(|name| is_one_of(name, &self.names));
         if is_named { Ok(verified) } else { Err(rustls::CertificateError::ApplicationVerificationFailure.into()) }

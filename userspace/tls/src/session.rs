@@ -11,7 +11,7 @@ use crate::{
     fault::{self, Side},
     handshake::{Handshake, Progress},
     hello::{self, HELLO_BYTES_MAX},
-    record::{self, Alert, EXPANSION_MAX, HEADER_BYTES, PLAIN_BYTES_MAX, kind},
+    record::{self, Alert, EXPANSION_MAX, HEADER_BYTES, kind},
     traffic::{Break, Event, Traffic},
 };
 
@@ -47,8 +47,8 @@ impl Session {
     /// The first flight waits to be transmitted.
     pub fn client(client: &Arc<Client>, name: &str) -> Result<Self, Fault> {
         let refused = Fault::origin(Cause::UpstreamTlsHandshake).safe();
-        let name = ServerName::try_from(client.server_name().unwrap_or(name)).map_err(|_| refused)?;
-        let handshake = Handshake::client(client.config(), name.to_owned()).map_err(|_| refused)?;
+        let name = ServerName::try_from(client.server_name().unwrap_or(name)).map_err(|_error| refused)?;
+        let handshake = Handshake::client(client.config(), name.to_owned()).map_err(|_error| refused)?;
         let mut session = Self::new(Stage::Handshake(Box::new(handshake)), client.record_bytes_max(), Side::Client);
         session.advance_handshake(&[]).map(|()| session)
     }
@@ -186,7 +186,7 @@ impl Session {
     fn establish(&mut self) -> Result<(), Fault> {
         let internal = Fault::us(Cause::Internal);
         let Stage::Handshake(handshake) = core::mem::replace(&mut self.stage, Stage::Broken(internal)) else { return Err(internal) };
-        let (outcome, secrets) = handshake.finish().map_err(|_| internal)?;
+        let (outcome, secrets) = handshake.finish().map_err(|_error| internal)?;
         let traffic = Traffic::new(outcome.version, secrets).ok_or(internal)?;
         self.stage = Stage::Traffic(Box::new(traffic));
         self.outcome = Some(Box::new(outcome));
@@ -235,5 +235,3 @@ impl Session {
         fault
     }
 }
-
-const _: () = assert!(PLAIN_BYTES_MAX <= u16::MAX as usize, "a record's size fits the field");

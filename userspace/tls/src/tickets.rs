@@ -124,7 +124,7 @@ fn secret(line: &str) -> Option<[u8; SECRET_BYTES]> {
 impl TicketKey {
     fn random() -> Result<Self, SettingsError> {
         let mut secret = [0; SECRET_BYTES];
-        rand::fill(&mut secret).map_err(|_| SettingsError::NoRandom)?;
+        rand::fill(&mut secret).map_err(|_unspecified| SettingsError::NoRandom)?;
         Self::new(&secret).ok_or(SettingsError::NoRandom)
     }
 

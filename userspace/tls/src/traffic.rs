@@ -62,10 +62,9 @@ pub(crate) struct Traffic {
     message: Vec<u8>,
     /// Records without data since the last with some.
     idle_records: u8,
-    /// The transmit key is to be changed and the peer told.
-    owes_key_update: bool,
-    /// The peer asked for renegotiation, which is refused by a warning (RFC 5246 §7.2.2).
-    owes_refusal: bool,
+    /// A message of our own is to be sent before anything else: that our key changes; in TLS 1.2, that there is no renegotiation (RFC 5246
+    /// §7.2.2), which is the only thing a peer can ask for there.
+    owes_message: bool,
     /// We send nothing more.
     pub(crate) finished: bool,
     /// The peer sends nothing more.
@@ -82,8 +81,7 @@ impl Traffic {
             keeper: Some(secrets.keeper).filter(|_| version == Version::Tls13),
             message: Vec::new(),
             idle_records: 0,
-            owes_key_update: false,
-            owes_refusal: false,
+            owes_message: false,
             finished: false,
             ended: false,
         })
@@ -169,12 +167,14 @@ impl Traffic {
                 let next = keeper.next_receive().and_then(|secrets| Cipher::new(self.version, secrets));
                 self.receive = next.ok_or(Alert::INTERNAL_ERROR)?;
                 // However often it is asked for, it is done once before anything else is sent (RFC 8446 §4.6.3).
-                self.owes_key_update |= is_requested && !self.finished;
+                self.owes_message |= is_requested && !self.finished;
                 Ok(())
             }
-            (Some(Keeper::Client(kernel)), NEW_SESSION_TICKET) => kernel.handle_new_session_ticket(body).map_err(|_| Alert::DECODE_ERROR.into()),
+            (Some(Keeper::Client(kernel)), NEW_SESSION_TICKET) => {
+                kernel.handle_new_session_ticket(body).map_err(|_error| Alert::DECODE_ERROR.into())
+            }
             (None, HELLO_REQUEST | CLIENT_HELLO) => {
-                self.owes_refusal = !self.finished;
+                self.owes_message = !self.finished;
                 Ok(())
             }
             _ => Err(Alert::UNEXPECTED_MESSAGE.into()),
@@ -183,22 +183,22 @@ impl Traffic {
 
     /// Whether messages of our own wait.
     pub(crate) fn wants_output(&self) -> bool {
-        self.owes_key_update || self.owes_refusal
+        self.owes_message
     }
 
     /// Those messages.
     pub(crate) fn transmit(&mut self, output: &mut Vec<u8>) {
-        if core::mem::take(&mut self.owes_refusal) {
-            self.transmit.seal(kind::ALERT, &Alert::NO_RENEGOTIATION.bytes(), output);
+        if !core::mem::take(&mut self.owes_message) {
+            return;
         }
-        if core::mem::take(&mut self.owes_key_update) {
-            // `update_not_requested`: the peer changes its keys when it wants to.
-            self.transmit.seal(kind::HANDSHAKE, &[KEY_UPDATE, 0, 0, 1, 0], output);
-            let next = self.keeper.as_mut().and_then(Keeper::next_transmit).and_then(|secrets| Cipher::new(self.version, secrets));
-            match next {
-                Some(cipher) => self.transmit = cipher,
-                None => self.finished = true,
-            }
+        let Some(keeper) = &mut self.keeper else {
+            return self.transmit.seal(kind::ALERT, &Alert::NO_RENEGOTIATION.bytes(), output);
+        };
+        // `update_not_requested`: the peer changes its keys when it wants to.
+        self.transmit.seal(kind::HANDSHAKE, &[KEY_UPDATE, 0, 0, 1, 0], output);
+        match keeper.next_transmit().and_then(|secrets| Cipher::new(self.version, secrets)) {
+            Some(cipher) => self.transmit = cipher,
+            None => self.finished = true,
         }
     }
 
@@ -208,7 +208,7 @@ impl Traffic {
         let output = cipher.tail();
         self.transmit(output);
         let pieces = plain.take(Vec::new());
-        output.reserve(pieces.iter().map(|piece| piece.len()).sum::<usize>() + (records + pieces.len()) * OVERHEAD_BYTES);
+        output.reserve(pieces.iter().map(Chunk::len).sum::<usize>() + (records + pieces.len()) * OVERHEAD_BYTES);
         for content in pieces.iter().flat_map(|piece| piece.chunks(record_bytes_max)) {
             if self.transmit.is_worn() {
                 self.renew(output);
@@ -223,7 +223,7 @@ impl Traffic {
     /// The key has been used enough: the next one, or the end of what may be sent, for TLS 1.2 has none.
     fn renew(&mut self, output: &mut Vec<u8>) {
         if self.keeper.is_some() {
-            self.owes_key_update = true;
+            self.owes_message = true;
             self.transmit(output);
         } else if self.transmit.is_spent() {
             self.finish(output);
@@ -243,7 +243,6 @@ impl Traffic {
             self.finished = true;
         }
     }
-
 }
 
 impl Keeper {

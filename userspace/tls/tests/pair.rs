@@ -24,7 +24,11 @@ fn a_handshake_ends_alike_on_both_sides() {
         let (server, client) = (pair.server.session.outcome().unwrap(), pair.client.session.outcome().unwrap());
         assert_eq!(server.version, world.server.protocol.version_max);
         assert_eq!((server.version, server.suite, server.group), (client.version, client.suite, client.group));
-        assert_eq!((server.alpn.as_deref(), client.alpn.as_deref()), (Some(&b"h2"[..]), Some(&b"h2"[..])), "the server's preference counts");
+        assert_eq!(
+            (server.alpn.as_deref(), client.alpn.as_deref()),
+            (Some(&b"h2"[..]), Some(&b"h2"[..])),
+            "the server's preference counts"
+        );
         assert_eq!((server.server_name.as_deref(), client.server_name.as_deref()), (Some(NAME), Some(NAME)));
         assert!(!server.resumed && server.client.is_none());
         assert_eq!(server.group, if server.version == Version::Tls13 { "X25519MLKEM768" } else { "X25519" });

@@ -1,5 +1,6 @@
 //! A server and a client in memory, joined by two queues of bytes; certificates made on the spot.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, clippy::allow_attributes, reason = "each test file uses its part")]
+#![expect(clippy::unwrap_used, reason = "a test helper may fail")]
 
 use std::sync::Arc;
 
