@@ -18,6 +18,7 @@ mod shell;
 mod sim;
 mod test;
 mod tidy;
+mod toolchain;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

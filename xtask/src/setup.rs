@@ -3,7 +3,7 @@
 //! Idempotent: a machine that has everything is not touched, and no package list is fetched for it. A server that
 //! is installed as a peer for the bench must never be left running, or it would hold ports and disturb measurements.
 
-use crate::shell;
+use crate::{shell, toolchain};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::fs;
@@ -50,6 +50,7 @@ const POLICY: &str = "/usr/sbin/policy-rc.d";
 /// Install what is missing.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let mut missing = packages_missing(&TO_TEST);
+    missing.extend(toolchain::packages_missing());
     if options.bench {
         missing.extend(packages_missing(&TO_BENCH));
         if !python_makes_venvs() {
@@ -57,6 +58,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
     }
     install(&missing)?;
+    toolchain::install_linker()?;
     if options.bench {
         install_envoy()?;
     }

@@ -12,8 +12,8 @@
 //! - any other: to the pin's backend when the pin is of this `episode`, else to `fallback` (or `current` when there is none).
 //!   When that backend is DOWN and the service has `RESET`: to `current`.
 //!
-//! With `CHAIN` no pins are read or written: a SYN goes to `current`; any other too, and its header lists `fallback` and `alternates`
-//! (those that are not none, not `current`, and of the outer family) for an origin that has no socket for it.
+//! With `CHAIN` no pins are read or written: a SYN goes to `current`; any other too, and its header lists `fallback` and `alternates` up to
+//! the first that is none, for an origin that has no socket for it. They must be of the outer family; an origin skips its own address.
 //! UDP goes to `current`, unless the service has sessions.
 
 /// The top bit of a slot: it is away.
@@ -46,7 +46,7 @@ pub struct Away {
     pub current: u32,
     /// Who owned the slot when it was last at home: the owner of every flow without a pin.
     pub fallback: u32,
-    /// The other owners of this time away, most recent first.
+    /// The other owners of this time away, most recent first; none after the first that is none.
     pub alternates: [u32; ALTERNATES_MAX],
     /// Counts the times this slot left home: pins of another episode are dead.
     pub episode: u32,

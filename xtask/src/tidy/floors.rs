@@ -17,8 +17,8 @@ const FLOORS: [&[&str]; 7] = [
     &["sluice"],
 ];
 
-/// Stand above all floors: they import anything and nothing imports them.
-const OUTSIDE: [&str; 6] = ["xtask", "perf", "sim", "e2e", "lab", "conform"];
+/// Stand above all floors: they import anything and nothing imports them. (`prog` runs in the kernel.)
+const OUTSIDE: [&str; 8] = ["xtask", "perf", "sim", "e2e", "ebpf", "lab", "conform", "prog"];
 
 /// Neighbours that may see each other: importer, imported, why.
 const SIDEWAYS: [(&str, &str, &str); 1] = [("model", "buf", "a Part of a message carries its bytes as a Chunk")];

@@ -1,0 +1,27 @@
+//! Counting: each CPU has its own counters, so it costs an addition.
+
+use crate::maps;
+use abi::{Counters, Reason};
+
+/// Something noteworthy happened.
+#[inline(always)]
+pub(crate) fn reason(reason: Reason) {
+    if let Some(count) = maps::reason(reason as u32) {
+        *count += 1;
+    }
+}
+
+/// A packet of `bytes` bytes went to a service's backend.
+#[inline(always)]
+pub(crate) fn forwarded(service: u32, backend: u32, bytes: u16) {
+    add(maps::service_counters(service), bytes);
+    add(maps::backend_counters(backend), bytes);
+}
+
+#[inline(always)]
+fn add(counters: Option<&mut Counters>, bytes: u16) {
+    if let Some(counters) = counters {
+        counters.packets += 1;
+        counters.bytes += u64::from(bytes);
+    }
+}

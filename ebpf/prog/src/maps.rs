@@ -1,0 +1,185 @@
+//! The maps, and what may be done with them.
+//!
+//! Shared references into maps live only as long as the program's run; values that another CPU may write meanwhile are copied out at once.
+//! What the keys and values mean, and who writes what in which order, stands in `abi`.
+#![expect(unsafe_code, reason = "map values are memory that the kernel lends: each access says why it is right")]
+
+use crate::parse::Parsed;
+use abi::{
+    Away, AwayKey, Backend, Counters, FlowKey, Fragment, FragmentKey, Pin, PortKey, Ports, REASONS_MAX, Service, Session, Settings, Slot,
+    limits,
+};
+use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
+use aya_ebpf::btf_maps::{Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray};
+use aya_ebpf::macros::btf_map;
+
+/// One cluster's slots.
+type Table = Array<Slot, { limits::SLOTS as usize }>;
+
+#[btf_map]
+static SETTINGS: Array<Settings, 1> = Array::new();
+#[btf_map]
+static PORTS: HashMap<PortKey, u32, { limits::PORTS as usize }, NO_PREALLOC> = HashMap::new();
+#[btf_map]
+static ADDRESSES: HashMap<PortKey, Ports, { limits::ADDRESSES as usize }, NO_PREALLOC> = HashMap::new();
+#[btf_map]
+static SERVICES: Array<Service, { limits::SERVICES as usize }> = Array::new();
+#[btf_map]
+static TABLES: ArrayOfMaps<Table, { limits::TABLES as usize }> = ArrayOfMaps::new();
+#[btf_map]
+static AWAY: HashMap<AwayKey, Away, { limits::AWAY as usize }, NO_PREALLOC> = HashMap::new();
+#[btf_map]
+static BACKENDS: Array<Backend, { limits::BACKENDS as usize }> = Array::new();
+#[btf_map]
+static PINS: HashMap<FlowKey, Pin, { limits::PINS as usize }> = HashMap::new();
+#[btf_map]
+static SESSIONS: LruHashMap<FlowKey, Session, { limits::SESSIONS as usize }> = LruHashMap::new();
+#[btf_map]
+static FRAGMENTS: LruHashMap<FragmentKey, Fragment, { limits::FRAGMENTS as usize }> = LruHashMap::new();
+#[btf_map]
+static BUDGETS: PerCpuArray<Spent, 8> = PerCpuArray::new();
+#[btf_map]
+static NOTES: PerCpuArray<Parsed, 1> = PerCpuArray::new();
+#[btf_map]
+static SERVICE_COUNTERS: PerCpuArray<Counters, { limits::SERVICES as usize }> = PerCpuArray::new();
+#[btf_map]
+static BACKEND_COUNTERS: PerCpuArray<Counters, { limits::BACKENDS as usize }> = PerCpuArray::new();
+#[btf_map]
+static REASONS: PerCpuArray<u64, { REASONS_MAX as usize }> = PerCpuArray::new();
+
+const NO_PREALLOC: usize = BPF_F_NO_PREALLOC as usize;
+
+/// What one CPU spent of one budget.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Spent {
+    /// The second that it is of.
+    pub(crate) second: u32,
+    /// How much.
+    pub(crate) count: u32,
+}
+
+/// What holds for the whole machine.
+#[inline(always)]
+pub(crate) fn settings() -> Option<&'static Settings> {
+    SETTINGS.get(0)
+}
+
+/// The service of an exact port.
+#[inline(always)]
+pub(crate) fn port(key: &PortKey) -> Option<u32> {
+    // SAFETY: an entry is freed only after all programs that run now have ended; it is never written in place.
+    unsafe { PORTS.get(key) }.copied()
+}
+
+/// What an address and protocol have beside exact ports; the key's port is 0.
+#[inline(always)]
+pub(crate) fn address(key: &PortKey) -> Option<&'static Ports> {
+    // SAFETY: as in `port`.
+    unsafe { ADDRESSES.get(key) }
+}
+
+/// A service by its number.
+#[inline(always)]
+pub(crate) fn service(number: u32) -> Option<&'static Service> {
+    SERVICES.get(number)
+}
+
+/// One slot of one table.
+#[inline(always)]
+pub(crate) fn slot(table: u32, slot: u32) -> Option<Slot> {
+    TABLES.get_value(table, &slot).copied()
+}
+
+/// The owners of a slot that is away.
+#[inline(always)]
+pub(crate) fn away(key: &AwayKey) -> Option<&'static Away> {
+    // SAFETY: as in `port`.
+    unsafe { AWAY.get(key) }
+}
+
+/// A backend by its number.
+#[inline(always)]
+pub(crate) fn backend(number: u32) -> Option<&'static Backend> {
+    BACKENDS.get(number)
+}
+
+/// A flow's pin. Its words may change under another CPU's hands; each of them is right at any time.
+#[inline(always)]
+pub(crate) fn pin(flow: &FlowKey) -> Option<&'static mut Pin> {
+    // SAFETY: an element stays mapped while the program runs, and words are written whole.
+    PINS.get_ptr_mut(flow).map(|pin| unsafe { &mut *pin })
+}
+
+/// Write a new pin: false when the map is full.
+#[inline(always)]
+pub(crate) fn write_pin(flow: &FlowKey, pin: &Pin) -> bool {
+    PINS.insert(flow, pin, 0).is_ok()
+}
+
+/// A UDP session, as [`pin`].
+#[inline(always)]
+pub(crate) fn session(flow: &FlowKey) -> Option<&'static mut Session> {
+    // SAFETY: as in `pin`.
+    SESSIONS.get_ptr_mut(flow).map(|session| unsafe { &mut *session })
+}
+
+/// Begin a UDP session; the one that was quiet for longest makes room.
+#[inline(always)]
+pub(crate) fn write_session(flow: &FlowKey, session: &Session) -> bool {
+    SESSIONS.insert(flow, session, 0).is_ok()
+}
+
+/// What a packet's first fragment said.
+#[inline(always)]
+pub(crate) fn fragment(key: &FragmentKey) -> Option<Fragment> {
+    // SAFETY: copied at once; two words of one packet.
+    unsafe { FRAGMENTS.get(key) }.copied()
+}
+
+/// Remember what a first fragment says.
+#[inline(always)]
+pub(crate) fn write_fragment(key: &FragmentKey, fragment: &Fragment) -> bool {
+    FRAGMENTS.insert(key, fragment, 0).is_ok()
+}
+
+/// What this CPU spent of a budget.
+#[inline(always)]
+pub(crate) fn spent(budget: u32) -> Option<&'static mut Spent> {
+    // SAFETY: this CPU's own, and a program is not interrupted by itself.
+    BUDGETS.get_ptr_mut(budget).map(|spent| unsafe { &mut *spent })
+}
+
+/// Write down what was understood, and go on from what is written.
+///
+/// Not for us but for the verifier: it walks what follows once for every set of values that it can tell apart, and of what it reads from a map
+/// it knows nothing. So the program costs it the sum of its rooms instead of their product.
+#[inline(always)]
+pub(crate) fn note(parsed: &Parsed) -> Option<&'static Parsed> {
+    let note = NOTES.get_ptr_mut(0)?;
+    // SAFETY: this CPU's own. Volatile, or the compiler would remember what it wrote.
+    unsafe { note.write_volatile(*parsed) };
+    // SAFETY: just written.
+    Some(unsafe { &*note })
+}
+
+/// A service's counters on this CPU.
+#[inline(always)]
+pub(crate) fn service_counters(number: u32) -> Option<&'static mut Counters> {
+    // SAFETY: as in `spent`.
+    SERVICE_COUNTERS.get_ptr_mut(number).map(|counters| unsafe { &mut *counters })
+}
+
+/// A backend's counters on this CPU.
+#[inline(always)]
+pub(crate) fn backend_counters(number: u32) -> Option<&'static mut Counters> {
+    // SAFETY: as in `spent`.
+    BACKEND_COUNTERS.get_ptr_mut(number).map(|counters| unsafe { &mut *counters })
+}
+
+/// A reason's counter on this CPU.
+#[inline(always)]
+pub(crate) fn reason(number: u32) -> Option<&'static mut u64> {
+    // SAFETY: as in `spent`.
+    REASONS.get_ptr_mut(number).map(|count| unsafe { &mut *count })
+}

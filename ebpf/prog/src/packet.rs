@@ -1,0 +1,112 @@
+//! The packet: the only place that touches its memory.
+//!
+//! Headers are copied out and written back whole; the compiler loads only the fields that are used. Every access fetches the packet's
+//! bounds anew, so that nothing here can outlive a move of its head.
+#![expect(unsafe_code, reason = "packet memory is raw memory; every access is checked against its end here and nowhere else")]
+
+use crate::verdict::{Step, Verdict};
+use crate::wire::Wire;
+use abi::Reason;
+use aya_ebpf::bindings::xdp_md;
+use aya_ebpf::helpers;
+
+/// One packet in the hands of a program.
+pub struct Packet {
+    context: *mut xdp_md,
+}
+
+/// No header that we look at begins beyond this; as a mask it also tells the verifier.
+const OFFSET_MASK: usize = 0x3ff;
+
+impl Packet {
+    /// The packet of one run.
+    #[inline(always)]
+    pub fn new(context: *mut xdp_md) -> Self {
+        Self { context }
+    }
+
+    /// The kernel's own handle, for helpers.
+    #[inline(always)]
+    pub(crate) fn context(&self) -> *mut xdp_md {
+        self.context
+    }
+
+    /// A copy of what stands at `offset`; the end of the packet before that is [`Reason::Truncated`].
+    #[inline(always)]
+    pub(crate) fn read<T: Wire>(&self, offset: usize) -> Step<T> {
+        let place = self.place::<T>(offset)?;
+        // SAFETY: within the packet, and any bytes are a T. Where it stands at an odd address: the kernel lets programs do so where the
+        // machine does, and the compiler would load single bytes if it were told.
+        Ok(unsafe { place.read() })
+    }
+
+    /// Write `value` at `offset`.
+    #[inline(always)]
+    pub(crate) fn write<T: Wire>(&self, offset: usize, value: T) -> Step<()> {
+        let place = self.place::<T>(offset)?;
+        // SAFETY: as in `read`.
+        unsafe { place.write(value) };
+        Ok(())
+    }
+
+    /// Are there `bytes` bytes of frame?
+    #[inline(always)]
+    pub(crate) fn holds(&self, bytes: usize) -> bool {
+        let (start, end) = self.bounds();
+        // What is not in the first buffer is in the next ones: rare, so it is asked last.
+        start + bytes <= end || self.length() >= bytes
+    }
+
+    /// The frame's whole length, all its buffers.
+    #[inline(always)]
+    pub(crate) fn length(&self) -> usize {
+        // SAFETY: a live context.
+        let length = unsafe { helpers::bpf_xdp_get_buff_len(self.context) };
+        length as usize
+    }
+
+    /// The interface it came in by.
+    #[inline(always)]
+    pub(crate) fn interface(&self) -> u32 {
+        // SAFETY: a live context.
+        unsafe { (*self.context).ingress_ifindex }
+    }
+
+    /// Make room for `bytes` in front.
+    #[inline(always)]
+    pub(crate) fn grow(&self, bytes: usize) -> Step<()> {
+        self.move_head(-(bytes as i32))
+    }
+
+    /// Take `bytes` away in front.
+    #[inline(always)]
+    pub(crate) fn shrink(&self, bytes: usize) -> Step<()> {
+        self.move_head(bytes as i32)
+    }
+
+    #[inline(always)]
+    fn move_head(&self, bytes: i32) -> Step<()> {
+        // SAFETY: a live context; nobody keeps a pointer into the packet.
+        let moved = unsafe { helpers::bpf_xdp_adjust_head(self.context, bytes) };
+        if moved == 0 { Ok(()) } else { Err(Verdict::Drop(Reason::NoHeadroom)) }
+    }
+
+    #[inline(always)]
+    fn place<T>(&self, offset: usize) -> Step<*mut T> {
+        let (start, end) = self.bounds();
+        let at = start + (offset & OFFSET_MASK);
+        if at + size_of::<T>() > end {
+            return Err(Verdict::Drop(Reason::Truncated));
+        }
+        Ok(at as *mut T)
+    }
+
+    #[inline(always)]
+    fn bounds(&self) -> (usize, usize) {
+        // SAFETY: a live context.
+        let start = unsafe { (*self.context).data };
+        // SAFETY: a live context.
+        let end = unsafe { (*self.context).data_end };
+        (start as usize, end as usize)
+    }
+}

@@ -1,0 +1,133 @@
+//! The next hop: MACs and interface, from the backend's own entry or from the kernel's routes.
+#![expect(unsafe_code, reason = "the kernel's route lookup and redirection are helpers")]
+
+use crate::packet::Packet;
+use crate::parse::Parsed;
+use crate::verdict::{Step, Verdict};
+use crate::wire::{ETHERNET_BYTES, EtherType, IPV4, IPV6, Macs, Tag};
+use abi::{Address, Backend, Mac, Reason, Settings};
+use aya_ebpf::bindings::{BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_SUCCESS, bpf_fib_lookup};
+use aya_ebpf::helpers;
+use core::mem;
+
+/// The next hop.
+#[derive(Clone, Copy)]
+pub(crate) struct Hop {
+    macs: Macs,
+    /// 0: out of the one it came in by.
+    interface: u32,
+}
+
+/// Everything of a frame before its IP header.
+#[derive(Clone, Copy)]
+pub(crate) struct Link {
+    macs: Macs,
+    tags: [Tag; 2],
+    count: usize,
+}
+
+const AF_INET: u8 = 2;
+const AF_INET6: u8 = 10;
+
+impl Link {
+    /// The packet's own.
+    #[inline(always)]
+    pub(crate) fn read(packet: &Packet, parsed: &Parsed) -> Step<Self> {
+        let none = Tag { kind: 0, control: 0 };
+        let macs = packet.read(0)?;
+        let first = if parsed.tags > 0 { packet.read(size_of::<Macs>())? } else { none };
+        let second = if parsed.tags > 1 { packet.read(size_of::<Macs>() + size_of::<Tag>())? } else { none };
+        Ok(Self { macs, tags: [first, second], count: parsed.tags })
+    }
+
+    /// Write it in front of an IP header of that family: new MACs, the same tags.
+    #[inline(always)]
+    pub(crate) fn write(&self, packet: &Packet, hop: &Hop, is_v4: bool) -> Step<()> {
+        packet.write(0, hop.macs)?;
+        let kind = EtherType { kind: if is_v4 { IPV4 } else { IPV6 } };
+        if self.count > 0 {
+            packet.write(size_of::<Macs>(), self.tags[0])?;
+        }
+        if self.count > 1 {
+            packet.write(size_of::<Macs>() + size_of::<Tag>(), self.tags[1])?;
+        }
+        packet.write(ETHERNET_BYTES - size_of::<EtherType>() + self.count * size_of::<Tag>(), kind)
+    }
+
+    /// Back to whom it came from.
+    #[inline(always)]
+    pub(crate) fn back(&self) -> Hop {
+        Hop { macs: Macs { destination: self.macs.source, source: self.macs.destination }, interface: 0 }
+    }
+}
+
+impl Hop {
+    /// Only the MACs, in place.
+    #[inline(always)]
+    pub(crate) fn write(&self, packet: &Packet) -> Step<()> {
+        packet.write(0, self.macs)
+    }
+
+    /// Send the packet off; nothing may be changed after it.
+    #[inline(always)]
+    pub(crate) fn send(&self) -> Verdict {
+        if self.interface == 0 {
+            return Verdict::Transmit;
+        }
+        // SAFETY: takes numbers.
+        let action = unsafe { helpers::bpf_redirect(self.interface, 0) };
+        Verdict::Redirect(action as u32)
+    }
+}
+
+/// The next hop to a backend.
+#[inline(always)]
+pub(crate) fn to_backend(packet: &Packet, backend: &Backend, settings: &Settings, link: &Link) -> Step<Hop> {
+    let mac = if is_none(backend.mac) { settings.gateway_mac } else { backend.mac };
+    if is_none(mac) {
+        let source = if backend.address.is_v4() { &settings.source_v4 } else { &settings.source_v6 };
+        return by_routes(packet, source, &backend.address);
+    }
+    let source = if is_none(backend.source_mac) { link.macs.destination } else { halves(backend.source_mac) };
+    let interface = if backend.interface == packet.interface() { 0 } else { backend.interface };
+    Ok(Hop { macs: Macs { destination: halves(mac), source }, interface })
+}
+
+/// The next hop as the kernel's routes and neighbours have it.
+#[inline(always)]
+pub(crate) fn by_routes(packet: &Packet, source: &Address, destination: &Address) -> Step<Hop> {
+    // SAFETY: integers and unions of integers.
+    let mut question: bpf_fib_lookup = unsafe { mem::zeroed() };
+    question.ifindex = packet.interface();
+    if destination.is_v4() {
+        question.family = AF_INET;
+        question.__bindgen_anon_3.ipv4_src = source.v4_word();
+        question.__bindgen_anon_4.ipv4_dst = destination.v4_word();
+    } else {
+        question.family = AF_INET6;
+        question.__bindgen_anon_3.ipv6_src = source.0;
+        question.__bindgen_anon_4.ipv6_dst = destination.0;
+    }
+    // SAFETY: a live context, and a question of the size that is said.
+    let answer = unsafe { helpers::bpf_fib_lookup(packet.context().cast(), &raw mut question, size_of::<bpf_fib_lookup>() as i32, 0) };
+    match answer as u32 {
+        BPF_FIB_LKUP_RET_SUCCESS => {
+            let interface = if question.ifindex == packet.interface() { 0 } else { question.ifindex };
+            Ok(Hop { macs: Macs { destination: halves(question.dmac), source: halves(question.smac) }, interface })
+        }
+        BPF_FIB_LKUP_RET_NO_NEIGH => Err(Verdict::PassFor(Reason::Unresolved)),
+        _ => Err(Verdict::Drop(Reason::NoNeighbour)),
+    }
+}
+
+#[inline(always)]
+fn is_none(mac: Mac) -> bool {
+    let [a, b, c] = halves(mac);
+    a | b | c == 0
+}
+
+#[inline(always)]
+fn halves(mac: Mac) -> [u16; 3] {
+    let [a, b, c, d, e, f] = mac;
+    [u16::from_ne_bytes([a, b]), u16::from_ne_bytes([c, d]), u16::from_ne_bytes([e, f])]
+}

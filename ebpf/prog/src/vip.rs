@@ -1,0 +1,59 @@
+//! Whose packet is it? From address, protocol and port to a service.
+
+use crate::maps;
+use crate::parse::Parsed;
+use abi::{FlowKey, NO_SERVICE, PortKey, Ports, Service};
+
+/// A service and its number.
+#[derive(Clone, Copy)]
+pub(crate) struct Found {
+    /// Its number.
+    pub(crate) number: u32,
+    /// What it does.
+    pub(crate) service: &'static Service,
+}
+
+/// The service of a packet with ports.
+#[inline(always)]
+pub(crate) fn find(flow: &FlowKey) -> Option<Found> {
+    let mut key = key(flow);
+    key.port = flow.destination_port;
+    if let Some(number) = maps::port(&key) {
+        return found(number);
+    }
+    key.port = 0;
+    let ports = maps::address(&key)?;
+    found(in_ranges(ports, u16::from_be(flow.destination_port)))
+}
+
+/// What the packet's address and protocol have, whatever its ports: nothing, when it is not ours.
+#[inline(always)]
+pub(crate) fn address(parsed: &Parsed) -> Option<&'static Ports> {
+    maps::address(&key(&parsed.flow))
+}
+
+/// A service by its number.
+#[inline(always)]
+pub(crate) fn found(number: u32) -> Option<Found> {
+    if number == NO_SERVICE {
+        return None;
+    }
+    let service = maps::service(number)?;
+    // A mode of 0 is a number nobody uses.
+    if service.mode == 0 { None } else { Some(Found { number, service }) }
+}
+
+#[inline(always)]
+fn key(flow: &FlowKey) -> PortKey {
+    PortKey { address: flow.destination, port: 0, protocol: flow.protocol, padding: 0 }
+}
+
+#[inline(always)]
+fn in_ranges(ports: &Ports, port: u16) -> u32 {
+    for range in &ports.ranges {
+        if range.service != NO_SERVICE && range.first <= port && port <= range.last {
+            return range.service;
+        }
+    }
+    NO_SERVICE
+}

@@ -1,0 +1,75 @@
+//! Headers as they stand in a packet: every field in network order, no padding.
+#![expect(unsafe_code, reason = "the mark of types that any bytes of a packet are a value of")]
+
+/// Plain bytes: any bit pattern is a value, and there is no padding.
+///
+/// # Safety
+/// The type is `repr(C)`, of integers and arrays of them alone, without padding.
+pub(crate) unsafe trait Wire: Copy {}
+
+macro_rules! wire {
+    ($($(#[$doc:meta])* struct $name:ident($size:literal) { $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)? })*) => { $(
+        $(#[$doc])*
+        #[repr(C)]
+        #[derive(Clone, Copy)]
+        pub(crate) struct $name { $($(#[$field_doc])* pub(crate) $field: $type),* }
+        const _: () = assert!(size_of::<$name>() == $size);
+        // SAFETY: repr(C), integers only; the size is the sum of the fields'.
+        unsafe impl Wire for $name {}
+    )* };
+}
+
+wire! {
+    /// Both MACs of a frame.
+    struct Macs(12) { destination: [u16; 3], source: [u16; 3] }
+    /// A VLAN tag, its own `EtherType` first.
+    struct Tag(4) { kind: u16, control: u16 }
+    struct EtherType(2) { kind: u16 }
+    struct Ipv4(20) {
+        version_length: u8, tos: u8, length: u16, identification: u16, fragment: u16, ttl: u8, protocol: u8, checksum: u16,
+        source: u32, destination: u32,
+    }
+    struct Ipv6(40) { version_class_flow: u32, length: u16, next: u8, hops: u8, source: [u32; 4], destination: [u32; 4] }
+    /// Any IPv6 extension header but the fragment header; `length` in words of eight bytes after the first.
+    struct Extension(2) { next: u8, length: u8 }
+    struct FragmentHeader(8) { next: u8, reserved: u8, offset: u16, identification: u32 }
+    /// The four bytes that TCP and UDP begin with.
+    struct TransportPorts(4) { source: u16, destination: u16 }
+    struct Udp(8) { source: u16, destination: u16, length: u16, checksum: u16 }
+    struct Tcp(20) {
+        source: u16, destination: u16, sequence: u32, acknowledgement: u32, offset: u8, flags: u8, window: u16, checksum: u16, urgent: u16,
+    }
+    struct Icmp(8) { kind: u8, code: u8, checksum: u16, rest: u32 }
+}
+
+// SAFETY: an integer.
+unsafe impl Wire for u8 {}
+// SAFETY: an integer.
+unsafe impl Wire for u16 {}
+// SAFETY: an integer.
+unsafe impl Wire for u32 {}
+// SAFETY: repr(C), two bytes and a u16.
+unsafe impl Wire for abi::GueHeader {}
+// SAFETY: repr(C), two bytes and a u16.
+unsafe impl Wire for abi::Candidates {}
+// SAFETY: repr(C), four words.
+unsafe impl Wire for abi::Address {}
+
+/// `EtherType` of IPv4.
+pub(crate) const IPV4: u16 = 0x0800_u16.to_be();
+/// `EtherType` of IPv6.
+pub(crate) const IPV6: u16 = 0x86dd_u16.to_be();
+/// `EtherType` of a VLAN tag.
+pub(crate) const VLAN: u16 = 0x8100_u16.to_be();
+/// `EtherType` of an outer tag (802.1ad).
+pub(crate) const QINQ: u16 = 0x88a8_u16.to_be();
+
+/// Bytes of a frame's header without tags.
+pub(crate) const ETHERNET_BYTES: usize = 14;
+
+/// IPv4: do not fragment.
+pub(crate) const DONT_FRAGMENT: u16 = 0x4000_u16.to_be();
+/// IPv4: more fragments follow.
+pub(crate) const MORE_FRAGMENTS: u16 = 0x2000_u16.to_be();
+/// IPv4: the fragment's place.
+pub(crate) const FRAGMENT_OFFSET: u16 = 0x1fff_u16.to_be();

@@ -1,0 +1,157 @@
+//! One loaded balancer with maps of its own, seen by nobody else, gone when it is dropped.
+
+use abi::{Away, AwayKey, Backend, Counters, FlowKey, Pin, PortKey, Ports, Reason, Service, Settings, Slot};
+use aya::maps::{Array, ArrayOfMaps, HashMap, MapData, PerCpuArray};
+use aya::programs::{TestRunOptions, Xdp};
+use aya::{Ebpf, EbpfLoader, TestRun as _};
+
+/// The kernel's answer for a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The program gave up: never right.
+    Aborted,
+    /// Gone.
+    Drop,
+    /// Up to the stack.
+    Pass,
+    /// Out again where it came in.
+    Transmit,
+    /// Out elsewhere.
+    Redirect,
+}
+
+/// Slots of the tables under test: all of them, as in earnest.
+pub const SLOTS: u32 = abi::limits::SLOTS;
+
+/// A balancer in this kernel.
+pub struct Kernel {
+    ebpf: Ebpf,
+}
+
+impl Kernel {
+    /// Load the balancer.
+    ///
+    /// # Panics
+    /// Without root, or when the verifier refuses the program: its log is the message.
+    pub fn load() -> Self {
+        let mut loader = EbpfLoader::new();
+        // Small maps, so that tests reach their ends.
+        loader.map_max_entries("PINS", 8).map_max_entries("FRAGMENTS", 64).map_max_entries("SESSIONS", 64);
+        let mut ebpf = loader.load(l4::programs::BALANCER).expect("loading needs root: run the tests as root");
+        let program: &mut Xdp = ebpf.program_mut("balance").expect("it is there").try_into().expect("it is for XDP");
+        program.load().unwrap_or_else(|error| panic!("the verifier refuses: {error}"));
+        Self { ebpf }
+    }
+
+    /// Instructions that the verifier walked through.
+    ///
+    /// # Panics
+    /// When the kernel does not say.
+    pub fn verified_instructions(&self) -> u32 {
+        let program: &Xdp = self.ebpf.program("balance").expect("it is there").try_into().expect("it is for XDP");
+        program.info().expect("the kernel tells").verified_instruction_count().expect("since 5.16")
+    }
+
+    /// Run the program on a packet: its verdict, and the packet as it left.
+    ///
+    /// # Panics
+    /// When the kernel refuses to run it.
+    pub fn run(&self, frame: &[u8]) -> (Verdict, Vec<u8>) {
+        let program: &Xdp = self.ebpf.program("balance").expect("it is there").try_into().expect("it is for XDP");
+        let mut out = vec![0_u8; 4096];
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(frame);
+        options.data_out = Some(&mut out);
+        let result = program.test_run(options).expect("the kernel runs it");
+        out.truncate(result.data_size_out as usize);
+        let verdict = match result.return_value {
+            0 => Verdict::Aborted,
+            1 => Verdict::Drop,
+            2 => Verdict::Pass,
+            3 => Verdict::Transmit,
+            4 => Verdict::Redirect,
+            other => panic!("no verdict: {other}"),
+        };
+        (verdict, out)
+    }
+
+    /// Write the settings.
+    pub fn settings(&mut self, settings: Settings) {
+        self.array("SETTINGS").set(0, settings, 0).expect("it has one");
+    }
+
+    /// Write a port's service.
+    pub fn port(&mut self, key: PortKey, service: u32) {
+        self.hash("PORTS").insert(key, service, 0).expect("there is room");
+    }
+
+    /// Write what an address and protocol have.
+    pub fn address(&mut self, key: PortKey, ports: Ports) {
+        self.hash("ADDRESSES").insert(key, ports, 0).expect("there is room");
+    }
+
+    /// Write a service.
+    pub fn service(&mut self, number: u32, service: Service) {
+        self.array("SERVICES").set(number, service, 0).expect("there is room");
+    }
+
+    /// Write a backend.
+    pub fn backend(&mut self, number: u32, backend: Backend) {
+        self.array("BACKENDS").set(number, backend, 0).expect("there is room");
+    }
+
+    /// Replace a table: each slot by its number.
+    pub fn table(&mut self, number: u32, slot: impl Fn(u32) -> Slot) {
+        let mut inner: Array<MapData, Slot> = Array::create(SLOTS, 0).expect("there is memory");
+        for at in 0..SLOTS {
+            inner.set(at, slot(at), 0).expect("it has as many");
+        }
+        let mut outer: ArrayOfMaps<_, Array<MapData, Slot>> = self.map("TABLES");
+        outer.set(number, &inner, 0).expect("there is room");
+    }
+
+    /// Write a slot's owners.
+    pub fn away(&mut self, table: u32, slot: u32, away: Away) {
+        self.hash("AWAY").insert(AwayKey { table, slot }, away, 0).expect("there is room");
+    }
+
+    /// A flow's pin.
+    pub fn pin(&mut self, flow: FlowKey) -> Option<Pin> {
+        self.hash("PINS").get(&flow, 0).ok()
+    }
+
+    /// How often something happened since the start.
+    pub fn reason(&mut self, reason: Reason) -> u64 {
+        let counters: PerCpuArray<_, u64> = self.map("REASONS");
+        counters.get(&(reason as u32), 0).expect("it is there").iter().sum()
+    }
+
+    /// What a service forwarded.
+    pub fn service_counters(&mut self, number: u32) -> Counters {
+        self.counters("SERVICE_COUNTERS", number)
+    }
+
+    /// What a backend got.
+    pub fn backend_counters(&mut self, number: u32) -> Counters {
+        self.counters("BACKEND_COUNTERS", number)
+    }
+
+    fn counters(&mut self, name: &str, number: u32) -> Counters {
+        let counters: PerCpuArray<_, Counters> = self.map(name);
+        let add = |sum: Counters, cpu: &Counters| Counters { packets: sum.packets + cpu.packets, bytes: sum.bytes + cpu.bytes };
+        counters.get(&number, 0).expect("it is there").iter().fold(Counters::default(), add)
+    }
+
+    fn array<V: aya::Pod>(&mut self, name: &str) -> Array<&mut MapData, V> {
+        self.map(name)
+    }
+
+    fn hash<K: aya::Pod, V: aya::Pod>(&mut self, name: &str) -> HashMap<&mut MapData, K, V> {
+        self.map(name)
+    }
+
+    fn map<'a, M: TryFrom<&'a mut aya::maps::Map>>(&'a mut self, name: &str) -> M {
+        let map = self.ebpf.map_mut(name).unwrap_or_else(|| panic!("there is no map {name}"));
+        M::try_from(map).unwrap_or_else(|_| panic!("{name} is of another type"))
+    }
+}

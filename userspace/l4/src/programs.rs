@@ -1,0 +1,6 @@
+//! The kernel programs as they were built with this binary.
+//!
+//! They are data here: whoever has the binary has the programs of the same layout, and no compiler is needed where it runs.
+
+/// Forwards packets: to be attached to a balancer's interfaces.
+pub static BALANCER: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/balancer"));
