@@ -74,6 +74,13 @@ impl Output {
         into
     }
 
+    /// Shows everything that waits, piece by piece, and forgets it.
+    pub fn drain(&mut self, mut show: impl FnMut(&[u8])) {
+        take(&mut self.pieces).iter().for_each(|piece| show(piece));
+        show(&self.tail);
+        self.clear();
+    }
+
     /// Moves every leased piece to the heap; gives the bytes copied.
     pub fn move_to_heap(&mut self) -> usize {
         self.pieces.iter_mut().map(Chunk::move_to_heap).sum()
@@ -116,5 +123,11 @@ mod tests {
         output.write(b"again");
         assert_eq!(bytes(&output.take(Vec::with_capacity(4))), b"again");
         assert_eq!(output.pieces.capacity() + output.tail.capacity(), 0, "nothing is kept");
+        output.push(large.clone());
+        output.write(b"end");
+        let mut shown = Vec::new();
+        output.drain(|piece| shown.extend_from_slice(piece));
+        assert_eq!(shown, [&large[..], b"end"].concat());
+        assert!(output.is_empty());
     }
 }

@@ -204,18 +204,22 @@ impl Traffic {
 
     /// Takes all of `plain` and appends its records of at most `record_bytes_max` of content each.
     pub(crate) fn seal(&mut self, plain: &mut Output, record_bytes_max: usize, cipher: &mut Output) {
-        let records = plain.len() / record_bytes_max + 2;
         let output = cipher.tail();
         self.transmit(output);
-        let pieces = plain.take(Vec::new());
-        output.reserve(pieces.iter().map(Chunk::len).sum::<usize>() + (records + pieces.len()) * OVERHEAD_BYTES);
-        for content in pieces.iter().flat_map(|piece| piece.chunks(record_bytes_max)) {
-            if self.transmit.is_worn() {
-                self.renew(output);
+        // (One piece more or less than thought costs a reallocation, no harm.)
+        output.reserve(plain.len() + (plain.len() / record_bytes_max + 2) * OVERHEAD_BYTES);
+        plain.drain(|piece| {
+            for content in piece.chunks(record_bytes_max) {
+                self.seal_record(content, output);
             }
-            if self.finished {
-                break;
-            }
+        });
+    }
+
+    fn seal_record(&mut self, content: &[u8], output: &mut Vec<u8>) {
+        if self.transmit.is_worn() {
+            self.renew(output);
+        }
+        if !self.finished {
             self.transmit.seal(kind::DATA, content, output);
         }
     }
