@@ -1,14 +1,30 @@
 //! The story of a packet that comes to the balancer.
 
 use crate::encap::{self, Letter};
+use crate::icmp::{self, Message};
+use crate::nat::{self, Ends};
 use crate::packet::Packet;
 use crate::parse::{self, Parsed, Piece};
 use crate::route::{self, Link};
 use crate::slot::{self, Choice};
 use crate::verdict::{Step, Verdict};
 use crate::vip::{self, Found};
-use crate::{count, fragment, maps};
-use abi::{Backend, MODE_DSR, MODE_TERMINATE, Reason, Settings, protocols, service_flags};
+use crate::{count, fragment, maps, reset};
+use abi::{
+    Backend, FlowKey, MODE_DSR, MODE_NAT_GATEWAY, MODE_NAT_POOL, MODE_TERMINATE, Origin, Reason, Settings, protocols, service_flags,
+};
+
+/// Whose packet it is.
+enum Whose {
+    /// A client's, to a VIP; of a later fragment its first has said where it goes.
+    Client(Found, Option<u32>),
+    /// An echo request to a VIP.
+    Echo(Found),
+    /// An origin's that answers for a VIP.
+    Origin(&'static Origin),
+    /// An origin's, to a client of full NAT.
+    Pooled(&'static FlowKey),
+}
 
 /// What the kernel is told of a packet. Whatever its end is, it is counted.
 #[inline(always)]
@@ -17,7 +33,7 @@ pub fn balance(packet: &Packet) -> u32 {
         Ok(verdict) | Err(verdict) => verdict,
     };
     if let Some(reason) = verdict.reason() {
-        count::reason(reason);
+        count::number(reason);
     }
     verdict.action()
 }
@@ -25,63 +41,143 @@ pub fn balance(packet: &Packet) -> u32 {
 /// From the frame to its end.
 #[inline(always)]
 fn story(packet: &Packet) -> Step<Verdict> {
-    let settings = maps::settings().ok_or(Verdict::Pass)?;
+    let settings = maps::settings().ok_or(Verdict::PASS)?;
     let mut parsed = parse::parse(packet)?;
-    let (found, owner) = recognise(packet, &mut parsed)?;
-    let parsed = maps::note(&parsed).ok_or(Verdict::Drop(Reason::Broken))?;
-    if found.service.mode == MODE_TERMINATE {
-        return Ok(Verdict::Pass);
-    }
-    let choice = match owner {
-        Some(backend) => Choice { backend, hash: 0, others: None },
-        None => slot::choose(parsed, &found, settings)?,
+    let whose = recognise(packet, &mut parsed, settings)?;
+    let parsed = maps::note(&parsed).ok_or(Verdict::drop(Reason::Broken))?;
+    let (found, owner) = match whose {
+        Whose::Client(found, owner) => (found, owner),
+        Whose::Echo(found) => return icmp::echo(packet, parsed, &found, settings),
+        Whose::Origin(origin) => return go_back(packet, parsed, &nat::from_origin(parsed, origin)),
+        Whose::Pooled(flow) => return go_back(packet, parsed, &nat::from_pool(parsed, flow)),
     };
-    let backend = maps::backend(choice.backend).ok_or(Verdict::Drop(Reason::Broken))?;
-    fragment::remember(parsed, choice.backend, settings);
-    count::forwarded(found.number, choice.backend, parsed.bytes);
     match found.service.mode {
-        MODE_DSR => deliver(packet, &found, &Delivery { parsed, backend, choice: &choice, settings }),
-        _ => Err(Verdict::Drop(Reason::Broken)),
+        MODE_TERMINATE => Ok(Verdict::PASS),
+        MODE_NAT_POOL => {
+            let (choice, ends) = nat::through_pool(parsed, &found, settings)?;
+            let delivery = delivery(parsed, &found, choice, settings)?;
+            cross(packet, &delivery, &ends)
+        }
+        mode => {
+            let choice = match owner {
+                Some(backend) => Choice { backend, hash: 0, others: None },
+                None => match slot::choose(parsed, &found, settings) {
+                    Err(end) if end == slot::NOBODY && found.service.flags & service_flags::RESET != 0 => {
+                        return reset::answer(packet, parsed);
+                    }
+                    chosen => chosen?,
+                },
+            };
+            fragment::remember(parsed, choice.backend, settings);
+            let delivery = delivery(parsed, &found, choice, settings)?;
+            match mode {
+                MODE_DSR => deliver(packet, &found, &delivery),
+                MODE_NAT_GATEWAY => cross(packet, &delivery, &nat::to_origin(parsed, delivery.backend)),
+                _ => Err(Verdict::drop(Reason::Broken)),
+            }
+        }
     }
 }
 
 /// Whose packet is it? A later fragment's owner is known when its first was seen.
 #[inline(always)]
-fn recognise(packet: &Packet, parsed: &mut Parsed) -> Step<(Found, Option<u32>)> {
-    if parsed.flow.protocol != protocols::TCP && parsed.flow.protocol != protocols::UDP {
-        return Err(Verdict::Pass);
+fn recognise(packet: &Packet, parsed: &mut Parsed, settings: &Settings) -> Step<Whose> {
+    match parsed.flow.protocol {
+        protocols::TCP | protocols::UDP => {}
+        protocols::ICMP | protocols::ICMPV6 => {
+            return match icmp::read(packet, parsed)? {
+                Message::Echo(found) => Ok(Whose::Echo(found)),
+                Message::About => match vip::find(&parsed.flow) {
+                    Some(found) if found.service.mode == MODE_DSR => Ok(Whose::Client(found, None)),
+                    Some(_) | None => Err(Verdict::PASS),
+                },
+            };
+        }
+        _ => return Err(Verdict::PASS),
     }
     if parsed.piece == Piece::Later {
-        let ports = vip::address(parsed).ok_or(Verdict::Pass)?;
-        if let Some(owner) = fragment::recall(parsed) {
-            let found = vip::find(&parsed.flow).ok_or(Verdict::Drop(Reason::NoFirstFragment))?;
-            return Ok((found, Some(owner)));
-        }
-        return match vip::found(ports.portless) {
-            Some(found) if found.service.flags & service_flags::HASH_SOURCE != 0 => Ok((found, None)),
-            Some(_) | None => fragment::lost(),
-        };
+        return later_fragment(parsed);
     }
     if let Err(broken) = parse::transport(packet, parsed) {
         // Ours to drop and to count, or the stack's.
-        return Err(if vip::address(parsed).is_some() { broken } else { Verdict::Pass });
+        return Err(if vip::address(parsed).is_some() { broken } else { Verdict::PASS });
     }
-    Ok((vip::find(&parsed.flow).ok_or(Verdict::Pass)?, None))
+    if let Some(found) = vip::find(&parsed.flow) {
+        return Ok(Whose::Client(found, None));
+    }
+    if let Some(origin) = nat::origin(parsed) {
+        fragment::remember(parsed, 0, settings);
+        return Ok(Whose::Origin(origin));
+    }
+    nat::pooled(parsed).map(Whose::Pooled).ok_or(Verdict::PASS)
+}
+
+#[inline(always)]
+fn later_fragment(parsed: &mut Parsed) -> Step<Whose> {
+    let ports = vip::address(parsed);
+    if let Some(owner) = fragment::recall(parsed) {
+        if ports.is_none() {
+            return nat::origin(parsed).map(Whose::Origin).ok_or(Verdict::PASS);
+        }
+        let found = vip::find(&parsed.flow).ok_or(Verdict::drop(Reason::NoFirstFragment))?;
+        return Ok(Whose::Client(found, Some(owner)));
+    }
+    match vip::found(ports.ok_or(Verdict::PASS)?.portless) {
+        Some(found) if found.service.flags & service_flags::HASH_SOURCE != 0 => Ok(Whose::Client(found, None)),
+        Some(_) | None => Err(Verdict::drop(Reason::NoFirstFragment)),
+    }
 }
 
 /// A packet and who gets it.
 struct Delivery<'a> {
     parsed: &'a Parsed,
     backend: &'a Backend,
-    choice: &'a Choice,
+    choice: Choice,
     settings: &'a Settings,
 }
+
+/// It is decided: look the backend up and count.
+#[inline(always)]
+fn delivery<'a>(parsed: &'a Parsed, found: &Found, choice: Choice, settings: &'a Settings) -> Step<Delivery<'a>> {
+    let backend = maps::backend(choice.backend).ok_or(Verdict::drop(Reason::Broken))?;
+    count::forwarded(found.number, choice.backend, parsed.bytes);
+    Ok(Delivery { parsed, backend, choice, settings })
+}
+
+/// Bytes of the largest packet on the way to a backend that does not say.
+const MTU: usize = 1500;
 
 /// Direct server return: the packet as it is, in an envelope or with another MAC.
 #[inline(always)]
 fn deliver(packet: &Packet, found: &Found, delivery: &Delivery<'_>) -> Step<Verdict> {
-    let Delivery { parsed, backend, choice, settings } = *delivery;
+    let Delivery { parsed, backend, choice, settings } = delivery;
+    let overhead = encap::overhead(found.service.via, backend, choice);
+    let mtu = if backend.mtu == 0 { MTU } else { usize::from(backend.mtu) };
+    if usize::from(parsed.bytes) + overhead > mtu {
+        return icmp::too_big(packet, parsed, mtu - overhead, settings);
+    }
     let link = Link::read(packet, parsed)?;
     let hop = route::to_backend(packet, backend, settings, &link)?;
     encap::send(packet, found.service.via, &Letter { parsed, backend, choice, link: &link, hop: &hop, settings })
+}
+
+/// Translation: to the origin under other ends.
+#[inline(always)]
+fn cross(packet: &Packet, delivery: &Delivery<'_>, ends: &Ends) -> Step<Verdict> {
+    let Delivery { parsed, backend, settings, .. } = delivery;
+    let link = Link::read(packet, parsed)?;
+    nat::translate(packet, parsed, ends)?;
+    let hop = route::to_backend(packet, backend, settings, &link)?;
+    hop.write(packet)?;
+    Ok(hop.send())
+}
+
+/// Translation: back to the client, by the kernel's routes. What they have no neighbour for yet goes up translated, and the stack asks.
+#[inline(always)]
+fn go_back(packet: &Packet, parsed: &Parsed, ends: &Ends) -> Step<Verdict> {
+    nat::translate(packet, parsed, ends)?;
+    count::reason(Reason::Mutated);
+    let hop = route::by_routes(packet, &ends.source, &ends.destination)?;
+    hop.write(packet)?;
+    Ok(hop.send())
 }

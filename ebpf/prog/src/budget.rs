@@ -15,6 +15,12 @@ pub(crate) enum Budget {
     Pins,
     /// New fragmented packets.
     Fragments,
+    /// New flows of full NAT.
+    NatFlows,
+    /// Answers to echo requests.
+    Echoes,
+    /// ICMP errors.
+    Errors,
 }
 
 const NANOSECONDS: u64 = 1_000_000_000;

@@ -2,7 +2,7 @@
 //!
 //! Sums are of 16-bit words as they stand in memory, which gives the same result in any byte order.
 
-use crate::wire::{Ipv4, Ipv6};
+use crate::wire::{Ipv4, Ipv6, Tcp};
 use abi::Address;
 
 /// A sum under way.
@@ -68,6 +68,12 @@ impl Sum {
     }
 }
 
+/// A checksum after something that it covers changed (RFC 1624, equation 3).
+#[inline(always)]
+pub(crate) fn replaced(checksum: u16, before: Sum, after: Sum) -> u16 {
+    Sum::new().half(!checksum).less(before).plus(after).checksum()
+}
+
 /// An IPv4 header with its checksum (one without options).
 #[inline(always)]
 pub(crate) fn sealed(mut ip: Ipv4) -> Ipv4 {
@@ -99,6 +105,20 @@ pub(crate) fn ipv6(ip: &Ipv6) -> Sum {
         .half(u16::from_ne_bytes([ip.next, ip.hops]))
         .words(&ip.source)
         .words(&ip.destination)
+}
+
+/// The sum of a TCP header without options.
+#[inline(always)]
+pub(crate) fn tcp(tcp: &Tcp) -> Sum {
+    Sum::new()
+        .half(tcp.source)
+        .half(tcp.destination)
+        .word(tcp.sequence)
+        .word(tcp.acknowledgement)
+        .half(u16::from_ne_bytes([tcp.offset, tcp.flags]))
+        .half(tcp.window)
+        .half(tcp.checksum)
+        .half(tcp.urgent)
 }
 
 /// The pseudo header of a transport (RFC 768, RFC 8200 8.1) of `bytes` bytes.

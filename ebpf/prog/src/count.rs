@@ -6,7 +6,13 @@ use abi::{Counters, Reason};
 /// Something noteworthy happened.
 #[inline(always)]
 pub(crate) fn reason(reason: Reason) {
-    if let Some(count) = maps::reason(reason as u32) {
+    number(reason as u32);
+}
+
+/// The same by the reason's number.
+#[inline(always)]
+pub(crate) fn number(reason: u32) {
+    if let Some(count) = maps::reason(reason) {
         *count += 1;
     }
 }

@@ -4,13 +4,13 @@
 //! (RFC 6040, 4.1), and is never fragmented: whoever sent what does not fit is told (`icmp`).
 
 use crate::checksum::{self, Sum};
+use crate::maps;
 use crate::packet::Packet;
 use crate::parse::{Parsed, Piece};
 use crate::route::{Hop, Link};
 use crate::slot::Choice;
 use crate::verdict::{Step, Verdict};
-use crate::wire::{DONT_FRAGMENT, Ipv4, Ipv6, Udp};
-use crate::{maps, wire::Icmp};
+use crate::wire::{DONT_FRAGMENT, HOPS, Ipv4, Ipv6, Udp};
 use abi::{
     Address, Away, Backend, Candidates, GUE_PORT, GUE_PRIVATE_KIND, GueHeader, NO_BACKEND, Reason, Settings, VIA_GUE, VIA_L2, protocols,
 };
@@ -31,23 +31,38 @@ pub(crate) struct Letter<'a> {
     pub(crate) settings: &'a Settings,
 }
 
-/// Time to live of envelopes (RFC 1700's default; the inside keeps its own).
-const HOPS: u8 = 64;
-
 /// Where the flow's entropy goes: the ephemeral ports (RFC 7510, 3.1, for the like of it).
 const SOURCE_PORTS: u16 = 0xc000;
 
 /// GUE's flag for private data.
 const PRIVATE: u16 = 0x8000_u16.to_be();
 
-/// Bytes that an envelope without candidates adds.
+/// Bytes that the envelope adds.
 #[inline(always)]
-pub(crate) fn overhead(via: u32, backend: &Backend) -> usize {
+pub(crate) fn overhead(via: u32, backend: &Backend, choice: &Choice) -> usize {
     match via {
         VIA_L2 => 0,
-        VIA_GUE => outer_bytes(backend) + size_of::<Udp>(),
+        VIA_GUE => outer_bytes(backend) + size_of::<Udp>() + choice.others.map_or(0, |away| front(count(away), backend)),
         _ => outer_bytes(backend),
     }
+}
+
+/// How many other owners there are to name.
+#[inline(always)]
+fn count(away: &Away) -> usize {
+    others(away).iter().take_while(|other| **other != NO_BACKEND).count()
+}
+
+#[inline(always)]
+fn others(away: &Away) -> [u32; Candidates::MAX] {
+    [away.fallback, away.alternates[0], away.alternates[1], away.alternates[2]]
+}
+
+/// Bytes between UDP's header and the packet.
+#[inline(always)]
+fn front(count: usize, backend: &Backend) -> usize {
+    let address = if backend.address.is_v4() { size_of::<u32>() } else { size_of::<Address>() };
+    if count == 0 { 0 } else { size_of::<GueHeader>() + size_of::<Candidates>() + count * address }
 }
 
 /// Put the packet into its envelope and send it off.
@@ -82,14 +97,12 @@ fn gue(packet: &Packet, letter: &Letter<'_>) -> Step<()> {
 #[inline(always)]
 fn gue_with_candidates(packet: &Packet, letter: &Letter<'_>, away: &Away) -> Step<()> {
     let is_v4 = letter.backend.address.is_v4();
-    let others = [away.fallback, away.alternates[0], away.alternates[1], away.alternates[2]];
-    let count = others.iter().take_while(|other| **other != NO_BACKEND).count();
+    let (others, count) = (others(away), count(away));
     if count == 0 {
         return gue(packet, letter);
     }
     let inside = sum_inside(packet, letter.parsed)?;
-    let address_bytes = if is_v4 { size_of::<u32>() } else { size_of::<Address>() };
-    let private = size_of::<Candidates>() + count * address_bytes;
+    let private = front(count, letter.backend) - size_of::<GueHeader>();
     let front = size_of::<Udp>() + size_of::<GueHeader>() + private;
     packet.grow(outer_bytes(letter.backend) + front)?;
     let bytes = front + usize::from(letter.parsed.bytes);
@@ -189,22 +202,27 @@ fn sum_inside(packet: &Packet, parsed: &Parsed) -> Step<Option<Sum>> {
     if parsed.piece != Piece::Whole {
         return Ok(None);
     }
-    // An IPv4 header's sum is 0 by its own checksum, options and all. Extension headers would have to be summed up, and are not.
-    let header = if parsed.is_v4() {
-        Sum::new()
-    } else if parsed.transport == parsed.ip() + size_of::<Ipv6>() {
-        checksum::ipv6(&packet.read(parsed.ip())?)
-    } else {
+    if parsed.is_v4() {
+        // An IPv4 header's sum is 0 by its own checksum, options and all; and so is ICMP's message by its own.
+        let pseudo = checksum::pseudo(&parsed.flow.source, &parsed.flow.destination, parsed.flow.protocol, transport_bytes(parsed));
+        return Ok(match parsed.flow.protocol {
+            _ if parsed.about => Some(Sum::new()),
+            protocols::UDP if packet.read::<Udp>(parsed.transport)?.checksum == 0 => None,
+            _ => Some(Sum::new().less(pseudo)),
+        });
+    }
+    let ip: Ipv6 = packet.read(parsed.ip())?;
+    // Extension headers would have to be summed up, and are not.
+    if parsed.transport != parsed.ip() + size_of::<Ipv6>() {
         return Ok(None);
-    };
-    let bytes = (parsed.ip() + usize::from(parsed.bytes) - parsed.transport) as u16;
-    let pseudo = || checksum::pseudo(&parsed.flow.source, &parsed.flow.destination, parsed.flow.protocol, bytes);
-    Ok(match parsed.flow.protocol {
-        protocols::TCP | protocols::ICMPV6 => Some(header.less(pseudo())),
-        protocols::UDP if packet.read::<Udp>(parsed.transport)?.checksum != 0 => Some(header.less(pseudo())),
-        protocols::ICMP if packet.read::<Icmp>(parsed.transport).is_ok() => Some(header),
-        _ => None,
-    })
+    }
+    let pseudo = checksum::pseudo(&Address(ip.source), &Address(ip.destination), ip.next, transport_bytes(parsed));
+    Ok(Some(checksum::ipv6(&ip).less(pseudo)))
+}
+
+#[inline(always)]
+fn transport_bytes(parsed: &Parsed) -> u16 {
+    (parsed.ip() + usize::from(parsed.bytes) - parsed.transport) as u16
 }
 
 /// A UDP checksum of 0 would say that there is none.
@@ -217,7 +235,7 @@ pub(crate) fn never_zero(checksum: u16) -> u16 {
 #[inline(always)]
 fn source<'a>(letter: &Letter<'a>) -> Step<&'a Address> {
     let source = if letter.backend.address.is_v4() { &letter.settings.source_v4 } else { &letter.settings.source_v6 };
-    if source.is_none() { Err(Verdict::Drop(Reason::NoSource)) } else { Ok(source) }
+    if source.is_none() { Err(Verdict::drop(Reason::NoSource)) } else { Ok(source) }
 }
 
 #[inline(always)]

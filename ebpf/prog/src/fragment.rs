@@ -5,7 +5,6 @@
 
 use crate::budget::{self, Budget};
 use crate::parse::{Parsed, Piece};
-use crate::verdict::{Step, Verdict};
 use crate::{count, maps};
 use abi::{Fragment, FragmentKey, Reason, Settings};
 
@@ -28,12 +27,6 @@ pub(crate) fn remember(parsed: &Parsed, backend: u32, settings: &Settings) {
     if !budget::spend(Budget::Fragments, settings.fragment_writes_per_s, settings) || !maps::write_fragment(&key(parsed), &ports) {
         count::reason(Reason::FragmentUnwritten);
     }
-}
-
-/// A later fragment that nobody spoke for.
-#[inline(always)]
-pub(crate) fn lost<T>() -> Step<T> {
-    Err(Verdict::Drop(Reason::NoFirstFragment))
 }
 
 #[inline(always)]

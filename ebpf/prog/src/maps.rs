@@ -6,10 +6,10 @@
 
 use crate::parse::Parsed;
 use abi::{
-    Away, AwayKey, Backend, Counters, FlowKey, Fragment, FragmentKey, Pin, PortKey, Ports, REASONS_MAX, Service, Session, Settings, Slot,
-    limits,
+    Away, AwayKey, Backend, Counters, FlowKey, Fragment, FragmentKey, NatFlow, Origin, OriginKey, Pin, PoolAddress, PoolKey, PortKey,
+    Ports, REASONS_MAX, Service, Session, Settings, Slot, limits,
 };
-use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
+use aya_ebpf::bindings::{BPF_F_NO_PREALLOC, BPF_NOEXIST};
 use aya_ebpf::btf_maps::{Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray};
 use aya_ebpf::macros::btf_map;
 
@@ -36,6 +36,14 @@ static PINS: HashMap<FlowKey, Pin, { limits::PINS as usize }> = HashMap::new();
 static SESSIONS: LruHashMap<FlowKey, Session, { limits::SESSIONS as usize }> = LruHashMap::new();
 #[btf_map]
 static FRAGMENTS: LruHashMap<FragmentKey, Fragment, { limits::FRAGMENTS as usize }> = LruHashMap::new();
+#[btf_map]
+static ORIGINS: HashMap<OriginKey, Origin, { limits::ORIGINS as usize }, NO_PREALLOC> = HashMap::new();
+#[btf_map]
+static POOL: Array<PoolAddress, { limits::POOL_ADDRESSES as usize }> = Array::new();
+#[btf_map]
+static NAT_FLOWS: HashMap<FlowKey, NatFlow, { limits::NAT_FLOWS as usize }> = HashMap::new();
+#[btf_map]
+static NAT_BACK: HashMap<PoolKey, FlowKey, { limits::NAT_FLOWS as usize }> = HashMap::new();
 #[btf_map]
 static BUDGETS: PerCpuArray<Spent, 8> = PerCpuArray::new();
 #[btf_map]
@@ -141,6 +149,51 @@ pub(crate) fn fragment(key: &FragmentKey) -> Option<Fragment> {
 #[inline(always)]
 pub(crate) fn write_fragment(key: &FragmentKey, fragment: &Fragment) -> bool {
     FRAGMENTS.insert(key, fragment, 0).is_ok()
+}
+
+/// What an origin answers for.
+#[inline(always)]
+pub(crate) fn origin(key: &OriginKey) -> Option<&'static Origin> {
+    // SAFETY: as in `port`.
+    unsafe { ORIGINS.get(key) }
+}
+
+/// One address of a pool.
+#[inline(always)]
+pub(crate) fn pool(number: u32) -> Option<&'static PoolAddress> {
+    POOL.get(number)
+}
+
+/// A flow of full NAT, as [`pin`].
+#[inline(always)]
+pub(crate) fn nat_flow(flow: &FlowKey) -> Option<&'static mut NatFlow> {
+    // SAFETY: as in `pin`.
+    NAT_FLOWS.get_ptr_mut(flow).map(|kept| unsafe { &mut *kept })
+}
+
+/// Keep a flow of full NAT: false when the map is full.
+#[inline(always)]
+pub(crate) fn write_nat_flow(flow: &FlowKey, kept: &NatFlow) -> bool {
+    NAT_FLOWS.insert(flow, kept, 0).is_ok()
+}
+
+/// The client's flow behind an address and port of the pool.
+#[inline(always)]
+pub(crate) fn nat_back(key: &PoolKey) -> Option<&'static FlowKey> {
+    // SAFETY: an element stays mapped while the program runs, and is only ever written when its port is claimed.
+    unsafe { NAT_BACK.get(key) }
+}
+
+/// Take a port of the pool for a flow: false when another has it.
+#[inline(always)]
+pub(crate) fn claim_port(key: &PoolKey, flow: &FlowKey) -> bool {
+    NAT_BACK.insert(key, flow, u64::from(BPF_NOEXIST)).is_ok()
+}
+
+/// Give a port of the pool back.
+#[inline(always)]
+pub(crate) fn free_port(key: &PoolKey) -> bool {
+    NAT_BACK.remove(key).is_ok()
 }
 
 /// What this CPU spent of a budget.

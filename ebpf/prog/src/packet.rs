@@ -4,11 +4,13 @@
 //! bounds anew, so that nothing here can outlive a move of its head.
 #![expect(unsafe_code, reason = "packet memory is raw memory; every access is checked against its end here and nowhere else")]
 
+use crate::checksum::Sum;
 use crate::verdict::{Step, Verdict};
 use crate::wire::Wire;
 use abi::Reason;
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers;
+use core::ptr;
 
 /// One packet in the hands of a program.
 pub struct Packet {
@@ -78,6 +80,24 @@ impl Packet {
         self.move_head(-(bytes as i32))
     }
 
+    /// Cut the frame off after `bytes` bytes; it has at least as many.
+    #[inline(always)]
+    pub(crate) fn cut(&self, bytes: usize) -> Step<()> {
+        let surplus = bytes as i32 - self.length() as i32;
+        // SAFETY: a live context; nobody keeps a pointer into the packet.
+        let moved = unsafe { helpers::bpf_xdp_adjust_tail(self.context, surplus) };
+        if moved == 0 { Ok(()) } else { Err(Verdict::drop(Reason::NoHeadroom)) }
+    }
+
+    /// The sum of `BYTES` bytes at `offset`; a multiple of four, at most 512.
+    #[inline(always)]
+    pub(crate) fn sum<const BYTES: usize>(&self, offset: usize) -> Step<Sum> {
+        let place = self.place::<[u8; BYTES]>(offset)?;
+        // SAFETY: within the packet.
+        let sum = unsafe { helpers::bpf_csum_diff(ptr::null_mut(), 0, place.cast(), BYTES as u32, 0) };
+        Ok(Sum::new().word(sum as u32))
+    }
+
     /// Take `bytes` away in front.
     #[inline(always)]
     pub(crate) fn shrink(&self, bytes: usize) -> Step<()> {
@@ -88,7 +108,7 @@ impl Packet {
     fn move_head(&self, bytes: i32) -> Step<()> {
         // SAFETY: a live context; nobody keeps a pointer into the packet.
         let moved = unsafe { helpers::bpf_xdp_adjust_head(self.context, bytes) };
-        if moved == 0 { Ok(()) } else { Err(Verdict::Drop(Reason::NoHeadroom)) }
+        if moved == 0 { Ok(()) } else { Err(Verdict::drop(Reason::NoHeadroom)) }
     }
 
     #[inline(always)]
@@ -96,7 +116,7 @@ impl Packet {
         let (start, end) = self.bounds();
         let at = start + (offset & OFFSET_MASK);
         if at + size_of::<T>() > end {
-            return Err(Verdict::Drop(Reason::Truncated));
+            return Err(Verdict::drop(Reason::Truncated));
         }
         Ok(at as *mut T)
     }

@@ -32,6 +32,8 @@ pub(crate) struct Parsed {
     pub(crate) identification: u32,
     /// IPv4 that a router may fragment.
     pub(crate) may_fragment: bool,
+    /// An ICMP error: `flow` is not its own but that of what it is about.
+    pub(crate) about: bool,
 }
 
 /// Which piece of its packet a packet is.
@@ -93,12 +95,13 @@ pub(crate) fn parse(packet: &Packet) -> Step<Parsed> {
         piece: Piece::Whole,
         identification: 0,
         may_fragment: false,
+        about: false,
     };
     let kind = link(packet, &mut parsed).map_err(not_ours)?;
     match kind {
         IPV4 => v4(packet, &mut parsed).map_err(not_ours)?,
         IPV6 => v6(packet, &mut parsed).map_err(not_ours)?,
-        _ => return Err(Verdict::Pass),
+        _ => return Err(Verdict::PASS),
     }
     Ok(parsed)
 }
@@ -113,7 +116,7 @@ pub(crate) fn transport(packet: &Packet, parsed: &mut Parsed) -> Step<()> {
         protocols::TCP => {
             let tcp: Tcp = packet.read(parsed.transport)?;
             if tcp.offset >> 4 < 5 {
-                return Err(Verdict::Drop(Reason::BadHeader));
+                return Err(Verdict::drop(Reason::BadHeader));
             }
             parsed.tcp = tcp.flags;
             (parsed.flow.source_port, parsed.flow.destination_port) = (tcp.source, tcp.destination);
@@ -127,8 +130,10 @@ pub(crate) fn transport(packet: &Packet, parsed: &mut Parsed) -> Step<()> {
     Ok(())
 }
 
-fn not_ours(_: Verdict) -> Verdict {
-    Verdict::Pass
+/// What is not understood is the stack's.
+#[inline(always)]
+pub(crate) fn not_ours(_: Verdict) -> Verdict {
+    Verdict::PASS
 }
 
 #[inline(always)]
@@ -153,7 +158,7 @@ fn v4(packet: &Packet, parsed: &mut Parsed) -> Step<()> {
     let header = usize::from(ip.version_length & 15) * 4;
     let bytes = u16::from_be(ip.length);
     if ip.version_length >> 4 != 4 || header < size_of::<Ipv4>() || usize::from(bytes) < header || !packet.holds(at + usize::from(bytes)) {
-        return Err(Verdict::Pass);
+        return Err(Verdict::PASS);
     }
     parsed.flow.source = Address::from_v4_word(ip.source);
     parsed.flow.destination = Address::from_v4_word(ip.destination);
@@ -176,7 +181,7 @@ fn v6(packet: &Packet, parsed: &mut Parsed) -> Step<()> {
     // An address that is a mapped IPv4 address has no place on the wire (RFC 4291, 2.5.5.2), and would be taken for IPv4 here.
     let mapped = Address(ip.source).is_v4() || Address(ip.destination).is_v4();
     if class_flow >> 28 != 6 || bytes > 0xffff || mapped || !packet.holds(at + bytes as usize) {
-        return Err(Verdict::Pass);
+        return Err(Verdict::PASS);
     }
     parsed.flow.source = Address(ip.source);
     parsed.flow.destination = Address(ip.destination);
@@ -218,10 +223,10 @@ fn extensions(packet: &Packet, parsed: &mut Parsed) -> Step<()> {
         }
         // Nothing beyond is looked at, as `Packet` has it; a chain so long is no honest packet.
         if parsed.transport > TRANSPORT_MAX {
-            return Err(Verdict::Pass);
+            return Err(Verdict::PASS);
         }
     }
-    Err(Verdict::Pass)
+    Err(Verdict::PASS)
 }
 
 /// The farthest transport header.

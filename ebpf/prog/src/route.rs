@@ -72,11 +72,11 @@ impl Hop {
     #[inline(always)]
     pub(crate) fn send(&self) -> Verdict {
         if self.interface == 0 {
-            return Verdict::Transmit;
+            return Verdict::TRANSMIT;
         }
         // SAFETY: takes numbers.
         let action = unsafe { helpers::bpf_redirect(self.interface, 0) };
-        Verdict::Redirect(action as u32)
+        Verdict::redirect(action as u32)
     }
 }
 
@@ -115,8 +115,8 @@ pub(crate) fn by_routes(packet: &Packet, source: &Address, destination: &Address
             let interface = if question.ifindex == packet.interface() { 0 } else { question.ifindex };
             Ok(Hop { macs: Macs { destination: halves(question.dmac), source: halves(question.smac) }, interface })
         }
-        BPF_FIB_LKUP_RET_NO_NEIGH => Err(Verdict::PassFor(Reason::Unresolved)),
-        _ => Err(Verdict::Drop(Reason::NoNeighbour)),
+        BPF_FIB_LKUP_RET_NO_NEIGH => Err(Verdict::pass_for(Reason::Unresolved)),
+        _ => Err(Verdict::drop(Reason::NoNeighbour)),
     }
 }
 
@@ -128,6 +128,6 @@ fn is_none(mac: Mac) -> bool {
 
 #[inline(always)]
 fn halves(mac: Mac) -> [u16; 3] {
-    let [a, b, c, d, e, f] = mac;
-    [u16::from_ne_bytes([a, b]), u16::from_ne_bytes([c, d]), u16::from_ne_bytes([e, f])]
+    let half = |at: usize| u16::from_ne_bytes([mac[at], mac[at + 1]]);
+    [half(0), half(2), half(4)]
 }

@@ -9,9 +9,12 @@ use crate::verdict::{Step, Verdict};
 use crate::vip::Found;
 use crate::{count, maps};
 use abi::{
-    AWAY, Away, AwayKey, NO_BACKEND, OWNER, Pin, Reason, Session, Settings, VIA_GUE, backend_flags, flow_hash, pin_flags, protocols,
+    AWAY, Away, AwayKey, NO_BACKEND, OWNER, Pin, Reason, Session, Settings, Slot, VIA_GUE, backend_flags, flow_hash, pin_flags, protocols,
     service_flags, slot_of,
 };
+
+/// Nobody lives.
+pub(crate) const NOBODY: Verdict = Verdict::drop(Reason::NoBackend);
 
 /// Where a packet goes.
 #[derive(Clone, Copy)]
@@ -28,11 +31,8 @@ pub(crate) struct Choice {
 #[inline(always)]
 pub(crate) fn choose(parsed: &Parsed, found: &Found, settings: &Settings) -> Step<Choice> {
     let service = found.service;
-    let ports = if service.flags & service_flags::HASH_SOURCE == 0 { parsed.ports() } else { 0 };
-    let hash = flow_hash(settings.hash_seed, &parsed.flow.source, ports);
-    let number = slot_of(hash, settings.slots);
-    let slot = maps::slot(service.table, number).ok_or(Verdict::Drop(Reason::Broken))?;
-    let mut choice = Choice { backend: slot & OWNER, hash, others: None };
+    let (slot, mut choice) = home(parsed, found, settings)?;
+    let number = slot_of(choice.hash, settings.slots);
     if service.session_s != 0 && parsed.flow.protocol == protocols::UDP {
         choice.backend = session(parsed, service.session_s, choice.backend, settings);
     } else if slot & AWAY != 0
@@ -40,7 +40,24 @@ pub(crate) fn choose(parsed: &Parsed, found: &Found, settings: &Settings) -> Ste
     {
         choice = owner_of_away(parsed, found, away, settings, choice);
     }
-    if choice.backend == NO_BACKEND { Err(Verdict::Drop(Reason::NoBackend)) } else { Ok(choice) }
+    if choice.backend == NO_BACKEND { Err(NOBODY) } else { Ok(choice) }
+}
+
+/// Choose the backend of a flow that is kept elsewhere: who takes new ones.
+#[inline(always)]
+pub(crate) fn choose_new(parsed: &Parsed, found: &Found, settings: &Settings) -> Step<Choice> {
+    let (slot, choice) = home(parsed, found, settings)?;
+    if slot & OWNER == NO_BACKEND { Err(NOBODY) } else { Ok(choice) }
+}
+
+/// The flow's slot and its number.
+#[inline(always)]
+fn home(parsed: &Parsed, found: &Found, settings: &Settings) -> Step<(Slot, Choice)> {
+    let service = found.service;
+    let ports = if service.flags & service_flags::HASH_SOURCE == 0 { parsed.ports() } else { 0 };
+    let hash = flow_hash(settings.hash_seed, &parsed.flow.source, ports);
+    let slot = maps::slot(service.table, slot_of(hash, settings.slots)).ok_or(Verdict::drop(Reason::Broken))?;
+    Ok((slot, Choice { backend: slot & OWNER, hash, others: None }))
 }
 
 /// The owner of a flow whose slot is away.
@@ -119,7 +136,8 @@ fn session(parsed: &Parsed, session_s: u32, owner: u32, settings: &Settings) -> 
     owner
 }
 
+/// Do health checks say that it is down?
 #[inline(always)]
-fn is_down(backend: u32) -> bool {
+pub(crate) fn is_down(backend: u32) -> bool {
     maps::backend(backend).is_some_and(|backend| backend.flags & backend_flags::DOWN != 0)
 }

@@ -5,42 +5,57 @@
 use abi::Reason;
 use aya_ebpf::bindings::xdp_action;
 
-/// The end of a packet's way through a program.
-#[derive(Clone, Copy)]
-pub(crate) enum Verdict {
-    /// Not ours: up to the stack.
-    Pass,
-    /// Up to the stack, counted.
-    PassFor(Reason),
-    /// Dropped, counted.
-    Drop(Reason),
-    /// Out of the interface it came in by.
-    Transmit,
-    /// Out of another interface: the kernel's answer to the redirection.
-    Redirect(u32),
-}
+/// The end of a packet's way through a program: the kernel's action in the low byte, one more than the reason to count above it.
+///
+/// One number and no enum: an enum's variants share a register, and what another variant left there may be a pointer, which the verifier does
+/// not let a program look at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Verdict(u32);
 
 /// The next thing, or the end.
 pub(crate) type Step<T> = Result<T, Verdict>;
 
+const REASON_SHIFT: u32 = 8;
+
 impl Verdict {
-    /// The kernel's number.
+    /// Not ours: up to the stack.
+    pub(crate) const PASS: Self = Self(xdp_action::XDP_PASS);
+    /// Out of the interface it came in by.
+    pub(crate) const TRANSMIT: Self = Self(xdp_action::XDP_TX);
+
+    /// Up to the stack, counted.
     #[inline(always)]
-    pub(crate) fn action(self) -> u32 {
-        match self {
-            Self::Pass | Self::PassFor(_) => xdp_action::XDP_PASS,
-            Self::Drop(_) => xdp_action::XDP_DROP,
-            Self::Transmit => xdp_action::XDP_TX,
-            Self::Redirect(action) => action,
-        }
+    pub(crate) const fn pass_for(reason: Reason) -> Self {
+        Self(xdp_action::XDP_PASS | (reason as u32 + 1) << REASON_SHIFT)
     }
 
-    /// What to count.
+    /// Dropped, counted.
     #[inline(always)]
-    pub(crate) fn reason(self) -> Option<Reason> {
-        match self {
-            Self::PassFor(reason) | Self::Drop(reason) => Some(reason),
-            Self::Pass | Self::Transmit | Self::Redirect(_) => None,
-        }
+    pub(crate) const fn drop(reason: Reason) -> Self {
+        Self(xdp_action::XDP_DROP | (reason as u32 + 1) << REASON_SHIFT)
+    }
+
+    /// Out of another interface: the kernel's answer to the redirection.
+    #[inline(always)]
+    pub(crate) const fn redirect(action: u32) -> Self {
+        Self(action & ((1 << REASON_SHIFT) - 1))
+    }
+
+    /// The kernel's number.
+    #[inline(always)]
+    pub(crate) const fn action(self) -> u32 {
+        self.0 & ((1 << REASON_SHIFT) - 1)
+    }
+
+    /// The number of the reason to count.
+    #[inline(always)]
+    pub(crate) const fn reason(self) -> Option<u32> {
+        (self.0 >> REASON_SHIFT).checked_sub(1)
+    }
+
+    /// Was it dropped?
+    #[inline(always)]
+    pub(crate) const fn is_drop(self) -> bool {
+        self.action() == xdp_action::XDP_DROP
     }
 }

@@ -1,6 +1,8 @@
 //! Headers as they stand in a packet: every field in network order, no padding.
 #![expect(unsafe_code, reason = "the mark of types that any bytes of a packet are a value of")]
 
+use crate::checksum;
+
 /// Plain bytes: any bit pattern is a value, and there is no padding.
 ///
 /// # Safety
@@ -54,6 +56,36 @@ unsafe impl Wire for abi::GueHeader {}
 unsafe impl Wire for abi::Candidates {}
 // SAFETY: repr(C), four words.
 unsafe impl Wire for abi::Address {}
+
+impl Ipv4 {
+    /// The header of a packet that we make: not to be fragmented, with its checksum.
+    #[inline(always)]
+    pub(crate) fn made(protocol: u8, payload: u16, source: u32, destination: u32) -> Self {
+        checksum::sealed(Self {
+            version_length: 0x45,
+            tos: 0,
+            length: (size_of::<Self>() as u16 + payload).to_be(),
+            identification: 0,
+            fragment: DONT_FRAGMENT,
+            ttl: HOPS,
+            protocol,
+            checksum: 0,
+            source,
+            destination,
+        })
+    }
+}
+
+impl Ipv6 {
+    /// The header of a packet that we make.
+    #[inline(always)]
+    pub(crate) fn made(next: u8, payload: u16, source: [u32; 4], destination: [u32; 4]) -> Self {
+        Self { version_class_flow: 0x6000_0000_u32.to_be(), length: payload.to_be(), next, hops: HOPS, source, destination }
+    }
+}
+
+/// Time to live of what we make (RFC 1700's default).
+pub(crate) const HOPS: u8 = 64;
 
 /// `EtherType` of IPv4.
 pub(crate) const IPV4: u16 = 0x0800_u16.to_be();
