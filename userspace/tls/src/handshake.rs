@@ -40,6 +40,16 @@ pub(crate) enum Progress {
     Done,
 }
 
+/// What came of taking a record in.
+pub(crate) enum Gathered {
+    /// There is something to go on with.
+    Ready,
+    /// More of the client's hello is to come.
+    NotWhole,
+    /// That hello is larger than allowed.
+    TooLarge,
+}
+
 pub(crate) struct Handshake {
     side: Side,
     /// Records that rustls has not done with: more than one only when a message spans several.
@@ -67,43 +77,55 @@ impl Handshake {
         Self { side, input: Vec::new(), server_name }
     }
 
-    /// Bytes of messages that are not whole yet.
-    pub(crate) fn gathered(&self) -> usize {
-        self.input.len()
+    /// Whether nothing of the peer has come yet.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.awaits_hello() && self.input.is_empty()
     }
 
     /// Whether nothing of the client has been understood yet (server side only).
-    pub(crate) fn awaits_hello(&self) -> bool {
+    fn awaits_hello(&self) -> bool {
         match &self.side {
             Side::Server(connection) => connection.protocol_version().is_none(),
             Side::Client(_) => false,
         }
     }
 
-    pub(crate) fn is_client(&self) -> bool {
+    fn is_client(&self) -> bool {
         matches!(self.side, Side::Client(_))
     }
 
-    /// Takes one record in; what is to be sent goes to `flight`. After an error that is the alert.
-    pub(crate) fn receive(&mut self, record: &[u8], flight: &mut Vec<u8>) -> Result<Progress, Error> {
+    /// Takes one record in. rustls sees nothing of a client before its hello is whole, which is what bounds it.
+    pub(crate) fn gather(&mut self, record: &[u8]) -> Gathered {
         self.input.extend_from_slice(record);
-        if self.awaits_hello() && self.server_name.is_none() {
-            self.server_name = server_name(&self.input);
+        if !self.awaits_hello() {
+            return Gathered::Ready;
         }
-        let progress = self.process(flight);
-        if progress.is_err() {
-            // The alert that rustls has for it. (The input stays as it is: rustls remembers places in it.)
-            while let Ok(false) = self.step(flight) {}
+        match hello::peek(&self.input) {
+            // (rustls keeps the name from those who use it without buffers.)
+            Peek::Hello(hello) => self.server_name = hello.server_name,
+            Peek::TooLarge => return Gathered::TooLarge,
+            Peek::More => return Gathered::NotWhole,
+            Peek::NotTls { .. } | Peek::Malformed => {}
         }
-        progress
+        Gathered::Ready
     }
 
-    fn process(&mut self, flight: &mut Vec<u8>) -> Result<Progress, Error> {
-        while !self.step(flight)? {}
+    /// Goes on with what was gathered; what is to be sent goes to `flight`. After an error that is the alert.
+    pub(crate) fn process(&mut self, flight: &mut Vec<u8>) -> Result<Progress, Error> {
+        let idle = loop {
+            match self.step(flight) {
+                Ok(false) => {}
+                idle => break idle,
+            }
+        };
+        if idle.is_err() {
+            // The alert that rustls has for it, and not one step further: it would go on where it has just stumbled.
+            while self.common().wants_write() && self.step(flight).is_ok() {}
+        }
         if self.input.is_empty() {
             self.input = Vec::new();
         }
-        Ok(if self.common().is_handshaking() { Progress::Waiting } else { Progress::Done })
+        idle.map(|_| if self.common().is_handshaking() { Progress::Waiting } else { Progress::Done })
     }
 
     /// One step of rustls; whether there is nothing more to do for now.
@@ -195,13 +217,5 @@ pub(crate) fn suite_name(suite: CipherSuite) -> &'static str {
         "TLS13_AES_256_GCM_SHA384" => "TLS_AES_256_GCM_SHA384",
         "TLS13_CHACHA20_POLY1305_SHA256" => "TLS_CHACHA20_POLY1305_SHA256",
         other => other,
-    }
-}
-
-/// rustls keeps the name from those who use it without buffers.
-fn server_name(input: &[u8]) -> Option<Box<str>> {
-    match hello::peek(input) {
-        Peek::Hello(hello) => hello.server_name,
-        Peek::More | Peek::NotTls { .. } | Peek::TooLarge | Peek::Malformed => None,
     }
 }

@@ -8,6 +8,9 @@ use crate::record::{self, EXPANSION_MAX, HEADER_BYTES, kind};
 /// Bytes of records that a hello may fill. Browsers with post-quantum keys take less than 3 KiB.
 pub const HELLO_BYTES_MAX: usize = 16 * 1024;
 
+/// Records it may come in: each of them is walked again whenever one more comes. Nobody needs more than a few.
+pub const HELLO_RECORDS_MAX: usize = 64;
+
 /// The handshake message's type and length (RFC 8446 §4).
 const MESSAGE_HEADER_BYTES: usize = 4;
 const CLIENT_HELLO: u8 = 1;
@@ -30,7 +33,7 @@ pub enum Peek {
         /// It looks like an HTTP request.
         http: bool,
     },
-    /// A hello beyond [`HELLO_BYTES_MAX`].
+    /// A hello beyond [`HELLO_BYTES_MAX`] or [`HELLO_RECORDS_MAX`].
     TooLarge,
     /// TLS that breaks its own grammar.
     Malformed,
@@ -88,7 +91,7 @@ enum Gathered<'a> {
 fn message(bytes: &[u8]) -> Gathered<'_> {
     let mut pieces = Vec::new();
     let mut rest = bytes;
-    loop {
+    for _ in 0..HELLO_RECORDS_MAX {
         let length = match record::length(rest, EXPANSION_MAX) {
             Ok(Some(length)) if rest[0] == kind::HANDSHAKE && length > HEADER_BYTES => length,
             Ok(None) => return Gathered::More,
@@ -112,6 +115,7 @@ fn message(bytes: &[u8]) -> Gathered<'_> {
             Ok(_) => rest = &rest[length..],
         }
     }
+    Gathered::TooLarge
 }
 
 /// Bytes of the message that begins here, its header included; `None` until that is there.
@@ -201,5 +205,96 @@ impl<'a> Reader<'a> {
     fn prefixed<const N: usize>(&mut self) -> Option<&'a [u8]> {
         let length = self.take(N)?.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
         self.take(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(content: &[u8]) -> Vec<u8> {
+        [&record::header(kind::HANDSHAKE, content.len()), content].concat()
+    }
+
+    fn prefixed(width: usize, content: &[u8]) -> Vec<u8> {
+        [&content.len().to_be_bytes()[size_of::<usize>() - width..], content].concat()
+    }
+
+    fn extension(number: u16, content: &[u8]) -> Vec<u8> {
+        [&number.to_be_bytes()[..], &prefixed(2, content)].concat()
+    }
+
+    fn message(extensions: &[u8]) -> Vec<u8> {
+        let body = [&[3, 3][..], &[7; 32], &prefixed(1, &[1, 2]), &prefixed(2, &[0x13, 1]), &prefixed(1, &[0]), extensions].concat();
+        [&[CLIENT_HELLO][..], &prefixed(3, &body)].concat()
+    }
+
+    fn usual() -> Vec<u8> {
+        let name = extension(SERVER_NAME, &prefixed(2, &[&[HOST_NAME][..], &prefixed(2, b"Shop.Example.com.")].concat()));
+        let protocols = extension(ALPN, &prefixed(2, b"\x02h2\x08http/1.1"));
+        let versions = extension(SUPPORTED_VERSIONS, &prefixed(1, &[0x0a, 0x0a, 3, 4]));
+        message(&prefixed(2, &[name, extension(0x0a0a, b""), protocols, versions].concat()))
+    }
+
+    fn expected() -> Peek {
+        let alpn = vec![b"h2"[..].into(), b"http/1.1"[..].into()];
+        Peek::Hello(Hello { server_name: Some("shop.example.com".into()), alpn, tls13: true })
+    }
+
+    #[test]
+    fn a_hello_says_what_it_says() {
+        assert_eq!(peek(&record(&usual())), expected());
+        assert_eq!(peek(&[record(&usual()), b"more".to_vec()].concat()), expected());
+        assert_eq!(peek(&record(&message(b""))), Peek::Hello(Hello::default()), "no extensions at all");
+        assert_eq!(peek(&record(&message(&[0, 0]))), Peek::Hello(Hello::default()));
+    }
+
+    #[test]
+    fn more_is_asked_for_until_all_is_there() {
+        let whole = record(&usual());
+        for length in 0..whole.len() {
+            assert_eq!(peek(&whole[..length]), Peek::More, "{length}");
+        }
+        for at in 1..usual().len() {
+            let (first, second) = (record(&usual()[..at]), record(&usual()[at..]));
+            assert_eq!(peek(&first), Peek::More, "{at}");
+            assert_eq!(peek(&[first, second].concat()), expected(), "{at}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_hello_is_told_apart() {
+        let check = |bytes: &[u8], expected: Peek| assert_eq!(peek(bytes), expected, "{bytes:?}");
+        check(b"GET / HTTP/1.1\r\n", Peek::NotTls { http: true });
+        check(b"PRI * HTTP/2.0\r\n", Peek::NotTls { http: true });
+        check(b"GET", Peek::More);
+        check(b"SSH-2.0", Peek::NotTls { http: false });
+        check(b"\x15\x03\x03\x00\x02\x02\x28", Peek::NotTls { http: false });
+        check(b"\x16\x02\x00\x00\x01\x01", Peek::Malformed);
+        check(&record(&[2, 0, 0, 1, 0]), Peek::Malformed);
+        check(&record(b""), Peek::Malformed);
+        check(&record(&[1, 0, 0x40, 1]), Peek::TooLarge);
+        let pieces: Vec<u8> = usual().iter().flat_map(|byte| record(&[*byte])).collect();
+        check(&pieces, Peek::TooLarge);
+    }
+
+    #[test]
+    fn nothing_is_read_beyond_its_end() {
+        let usual = usual();
+        for at in 4..usual.len() {
+            for byte in [0, 1, 0x7f, 0xff] {
+                let mut message = usual.clone();
+                message[at] = byte;
+                assert!(matches!(peek(&record(&message)), Peek::Hello(_) | Peek::Malformed));
+            }
+            let mut message = usual[..at].to_vec();
+            let length = u8::try_from(at - 4).unwrap();
+            message[1..4].copy_from_slice(&[0, 0, length]);
+            // (All that was there before the extensions is a hello without any.)
+            assert!(
+                matches!(peek(&record(&message)), Peek::Malformed | Peek::Hello(Hello { server_name: None, tls13: false, .. })),
+                "{at}"
+            );
+        }
     }
 }

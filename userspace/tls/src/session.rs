@@ -9,8 +9,8 @@ use rustls::pki_types::ServerName;
 use crate::{
     Client, Outcome, Server,
     fault::{self, Side},
-    handshake::{Handshake, Progress},
-    hello::{self, HELLO_BYTES_MAX},
+    handshake::{Gathered, Handshake, Progress},
+    hello,
     record::{self, Alert, EXPANSION_MAX, HEADER_BYTES, kind},
     traffic::{Break, Event, Traffic},
 };
@@ -172,11 +172,15 @@ impl Session {
     /// Gives rustls one record (or none: a client begins by itself), and takes the connection over when the handshake is complete.
     fn advance_handshake(&mut self, record: &[u8]) -> Result<(), Fault> {
         let Stage::Handshake(handshake) = &mut self.stage else { return Ok(()) };
-        if handshake.awaits_hello() && handshake.gathered() + record.len() > HELLO_BYTES_MAX + EXPANSION_MAX {
-            self.say_plainly(Alert::ILLEGAL_PARAMETER);
-            return Err(self.broken(Fault::client(Cause::TlsHelloTooLarge)));
+        match handshake.gather(record) {
+            Gathered::Ready => {}
+            Gathered::NotWhole => return Ok(()),
+            Gathered::TooLarge => {
+                self.say_plainly(Alert::ILLEGAL_PARAMETER);
+                return Err(self.broken(Fault::client(Cause::TlsHelloTooLarge)));
+            }
         }
-        match handshake.receive(record, &mut self.flight) {
+        match handshake.process(&mut self.flight) {
             Ok(Progress::Waiting) => Ok(()),
             Ok(Progress::Done) => self.establish(),
             Err(error) => Err(self.broken(fault::of_handshake(self.side, &error))),
@@ -197,7 +201,7 @@ impl Session {
     fn break_framing(&mut self, alert: Alert, bytes: &[u8]) -> Fault {
         match &mut self.stage {
             Stage::Traffic(_) => self.break_traffic(&Break::Breach(alert)),
-            Stage::Handshake(handshake) if handshake.awaits_hello() && handshake.gathered() == 0 => {
+            Stage::Handshake(handshake) if handshake.is_untouched() => {
                 if hello::is_http(bytes) {
                     // Whoever holds the socket may answer in the clear.
                     return self.broken(Fault::client(Cause::PlainHttp));
@@ -207,8 +211,9 @@ impl Session {
             }
             Stage::Handshake(handshake) => {
                 // rustls refuses it too, and knows whether its alert is encrypted by now.
-                let refused = handshake.receive(&bytes[..HEADER_BYTES.min(bytes.len())], &mut self.flight);
-                let fault = refused.err().map_or_else(|| fault::of_breach(self.side, true), |error| fault::of_handshake(self.side, &error));
+                handshake.gather(&bytes[..HEADER_BYTES.min(bytes.len())]);
+                let refused = handshake.process(&mut self.flight).err();
+                let fault = refused.map_or_else(|| fault::of_breach(self.side, true), |error| fault::of_handshake(self.side, &error));
                 self.broken(fault)
             }
             Stage::Broken(fault) => *fault,

@@ -1,5 +1,7 @@
 //! Clients that show certificates: who is asked, who is let in, what is known of them afterwards.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
 mod common;
 
 use std::sync::Arc;

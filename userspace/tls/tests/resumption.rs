@@ -1,5 +1,7 @@
 //! Sessions taken up again: with tickets of one process, of several nodes, after keys have turned; and not, when who may come in has changed.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
 mod common;
 
 use std::sync::Arc;

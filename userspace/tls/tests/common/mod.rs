@@ -2,11 +2,15 @@
 #![allow(dead_code, clippy::allow_attributes, reason = "each test file uses its part")]
 #![expect(clippy::unwrap_used, reason = "a test helper may fail")]
 
-use std::sync::Arc;
+use std::{
+    io::{Read, Write},
+    sync::Arc,
+};
 
 use buf::{Chunk, Output};
 use model::Fault;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256, SignatureAlgorithm};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use tls::{Authorities, Certificate, Client, ClientSettings, Server, ServerSettings, Session, Verification};
 
 pub(crate) const NAME: &str = "shop.example.com";
@@ -191,4 +195,73 @@ pub(crate) fn deliver(end: &mut End, bytes: &[u8], piece: usize) {
 
 pub(crate) fn flatten(output: &mut Output) -> Vec<u8> {
     output.take(Vec::new()).iter().flat_map(|piece| piece.to_vec()).collect()
+}
+
+/// A client that is rustls alone, with its own record layer.
+pub(crate) struct Rustls(rustls::ClientConnection);
+
+pub(crate) fn rustls_client(world: &World, version: &'static rustls::SupportedProtocolVersion) -> Rustls {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(world.authority.pem.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider).with_protocol_versions(&[version]).unwrap();
+    let config = config.with_root_certificates(roots).with_no_client_auth();
+    Rustls(rustls::ClientConnection::new(Arc::new(config), NAME.try_into().unwrap()).unwrap())
+}
+
+pub(crate) fn connect_rustls(end: &mut End, rustls: &mut Rustls) {
+    while rustls.0.is_handshaking() || end.session.is_handshaking() {
+        let up = rustls.take();
+        deliver(end, &up, usize::MAX);
+        let down = end.transmit();
+        assert!(rustls.open(&down).is_empty());
+        assert_eq!(end.fault, None);
+    }
+}
+
+impl Rustls {
+    /// What it has to send.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while self.0.wants_write() {
+            self.0.write_tls(&mut bytes).unwrap();
+        }
+        bytes
+    }
+
+    pub(crate) fn seal(&mut self, plain: &[u8]) -> Vec<u8> {
+        let (mut plain, mut sealed) = (plain, Vec::new());
+        while !plain.is_empty() {
+            let taken = self.0.writer().write(plain).unwrap();
+            plain = &plain[taken..];
+            sealed.extend(self.take());
+        }
+        sealed
+    }
+
+    /// The plain bytes of records.
+    pub(crate) fn open(&mut self, mut records: &[u8]) -> Vec<u8> {
+        let mut plain = Vec::new();
+        while !records.is_empty() {
+            self.0.read_tls(&mut records).unwrap();
+            let state = self.0.process_new_packets().unwrap();
+            let start = plain.len();
+            plain.resize(start + state.plaintext_bytes_to_read(), 0);
+            self.0.reader().read_exact(&mut plain[start..]).unwrap();
+        }
+        plain
+    }
+
+    pub(crate) fn change_keys(&mut self) {
+        self.0.refresh_traffic_keys().unwrap();
+    }
+
+    pub(crate) fn finish(&mut self) -> Vec<u8> {
+        self.0.send_close_notify();
+        self.take()
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.0.process_new_packets().unwrap().peer_has_closed()
+    }
 }
