@@ -1,6 +1,9 @@
 //! One loaded balancer with maps of its own, seen by nobody else, gone when it is dropped.
 
-use abi::{Away, AwayKey, Backend, Counters, FlowKey, Pin, PortKey, Ports, Reason, Service, Settings, Slot};
+use abi::{
+    Away, AwayKey, Backend, Counters, FlowKey, NatFlow, Origin, OriginKey, Pin, PoolAddress, PortKey, Ports, Reason, Service, Settings,
+    Slot,
+};
 use aya::maps::{Array, ArrayOfMaps, HashMap, MapData, PerCpuArray};
 use aya::programs::{TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader, TestRun as _};
@@ -36,7 +39,7 @@ impl Kernel {
     pub fn load() -> Self {
         let mut loader = EbpfLoader::new();
         // Small maps, so that tests reach their ends.
-        loader.map_max_entries("PINS", 8).map_max_entries("FRAGMENTS", 64).map_max_entries("SESSIONS", 64);
+        loader.map_max_entries("PINS", 8).map_max_entries("FRAGMENTS", 64).map_max_entries("SESSIONS", 64).map_max_entries("NAT_FLOWS", 4);
         let mut ebpf = loader.load(l4::programs::BALANCER).expect("loading needs root: run the tests as root");
         let program: &mut Xdp = ebpf.program_mut("balance").expect("it is there").try_into().expect("it is for XDP");
         program.load().unwrap_or_else(|error| panic!("the verifier refuses: {error}"));
@@ -113,6 +116,21 @@ impl Kernel {
     /// Write a slot's owners.
     pub fn away(&mut self, table: u32, slot: u32, away: Away) {
         self.hash("AWAY").insert(AwayKey { table, slot }, away, 0).expect("there is room");
+    }
+
+    /// Say what an origin answers for.
+    pub fn origin(&mut self, key: OriginKey, origin: Origin) {
+        self.hash("ORIGINS").insert(key, origin, 0).expect("there is room");
+    }
+
+    /// Write an address of the pool.
+    pub fn pool(&mut self, number: u32, pool: PoolAddress) {
+        self.array("POOL").set(number, pool, 0).expect("there is room");
+    }
+
+    /// A flow of full NAT.
+    pub fn nat_flow(&mut self, flow: FlowKey) -> Option<NatFlow> {
+        self.hash("NAT_FLOWS").get(&flow, 0).ok()
     }
 
     /// A flow's pin.
