@@ -2,6 +2,8 @@
 //!
 //! Fields that inherit are `Option`s here; [`crate::resolve`] fills them in before anything else looks.
 
+mod vips;
+
 use core::net::SocketAddr;
 use core::time::Duration;
 
@@ -14,19 +16,21 @@ use crate::scalars::{
     Accept, AdminSocket, Bind, CountLimit, HeaderName, HeaderValue, IncludePattern, Method, Number, Size, SizeLimit, TimeLimit, Trusted,
     Workers,
 };
-use crate::snapshot::{LogField, LogFormat, LogTarget, Name, OnChange, Policy, ProxyProtocol};
+use crate::snapshot::{LogField, LogFormat, LogTarget, Name, OnChange, Policy, Protocol, ProxyProtocol, State};
 use crate::targets::To;
+
+pub(crate) use vips::{Cookies, Dsr, GuardList, L4, L4Limits, SESSION_MAX, Vip};
 
 /// Bytes of a head that may be asked for at most.
 const HEAD_BYTES_MAX: u64 = 1 << 20;
 
-fn seconds(seconds: u64) -> TimeLimit {
+const fn seconds(seconds: u64) -> TimeLimit {
     TimeLimit(Some(Duration::from_secs(seconds)))
 }
 
 record! {
     /// The whole configuration.
-    later("secrets", "vips") extensible(true)
+    later("secrets") extensible(true)
     struct Root {
         /// The version of this format: 1.
         version: Number<1, 1>,
@@ -38,6 +42,10 @@ record! {
         listeners: Map<Name, Listener> = Map::default(),
         /// Where they go, by name.
         clusters: Map<Name, Lazy<Cluster>> = Map::default(),
+        /// Addresses whose packets the kernel layer forwards, by name.
+        vips: Map<Name, Vip> = Map::default(),
+        /// The kernel layer of this machine.
+        l4: Located<L4> = Located { at: crate::read::At::default(), value: L4::default() },
         /// The admin API.
         admin: Admin = Admin::default(),
         /// One line per request. Absent: none is written.
@@ -52,8 +60,8 @@ record! {
 }
 
 record! {
-    /// An included file: listeners and clusters only, the rest belongs in the main file.
-    later("secrets", "vips") extensible(true)
+    /// An included file: listeners, clusters and VIPs only, the rest belongs in the main file.
+    later("secrets") extensible(true)
     struct Included {
         /// The version of this format: 1.
         version: Option<Number<1, 1>> = None,
@@ -61,6 +69,8 @@ record! {
         listeners: Map<Name, Listener> = Map::default(),
         /// Where they go, by name.
         clusters: Map<Name, Lazy<Cluster>> = Map::default(),
+        /// Addresses whose packets the kernel layer forwards, by name.
+        vips: Map<Name, Vip> = Map::default(),
     }
 }
 
@@ -262,6 +272,8 @@ record! {
         limits: ClusterLimits = ClusterLimits::default(),
         /// The PROXY protocol header to begin connections with.
         proxy_protocol: Option<ProxyProtocol> = None,
+        /// What its endpoints speak: http1, or http2 (without TLS: by prior knowledge).
+        protocol: Protocol = Protocol::Http1,
     }
 }
 
@@ -269,10 +281,12 @@ record! {
     /// One origin.
     sugar(address)
     struct Endpoint {
-        /// IPV4:PORT, "[IPV6]:PORT" or unix:PATH.
+        /// IPV4:PORT, "[IPV6]:PORT" or unix:PATH; for VIPs the port may be left out.
         address: Address,
         /// Its share relative to the others'.
         weight: Number<1, 1_000> = Number(1),
+        /// active, or drained: nothing new goes there, what began goes on.
+        state: State = State::Active,
         /// Free words about it.
         labels: Map<Name, String> = Map::default(),
     }

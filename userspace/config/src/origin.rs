@@ -12,7 +12,7 @@ use crate::document::Timeouts;
 use crate::load::{Document, Loaded};
 use crate::read::At;
 use crate::scalars::TimeLimit;
-use crate::snapshot::{Name, Route};
+use crate::snapshot::{Action, Name, Route, Target};
 
 /// The documents of a snapshot, and where in them its parts stood.
 #[derive(Clone)]
@@ -40,6 +40,16 @@ pub(crate) struct SiteOrigin {
 pub(crate) struct RouteOrigin {
     pub(crate) at: At,
     pub(crate) rule: Rule<Arc<Route>>,
+}
+
+impl RouteOrigin {
+    /// The clusters it leads to.
+    pub(crate) fn targets(&self) -> &[Target] {
+        match &self.rule.value.action {
+            Action::Forward(targets) => targets.targets(),
+            Action::Reply(_) => &[],
+        }
+    }
 }
 
 impl Origin {

@@ -15,11 +15,13 @@ pub(crate) fn resolve(loaded: &Loaded, reader: &mut Reader<'_>) -> Option<Root> 
     for file in included {
         append(&mut root.listeners, file.listeners);
         append(&mut root.clusters, file.clusters);
+        append(&mut root.vips, file.vips);
     }
     root.include.clear();
     if loaded.documents.len() > 1 {
         refuse_twice(&mut root.listeners, "listener", reader);
         refuse_twice(&mut root.clusters, "cluster", reader);
+        refuse_twice(&mut root.vips, "VIP", reader);
     }
     inherit(&mut root);
     Some(root)

@@ -38,6 +38,12 @@ fn with_listener(field: &str, value: Value) -> Value {
     document
 }
 
+fn with_vip(field: &str, value: Value) -> Value {
+    let mut vip = json!({ "addresses": ["203.0.113.1"], "ports": ["tcp/80"], "dsr": "l2", "to": "a" });
+    vip[field] = value;
+    json!({ "version": 1, "clusters": { "a": { "endpoints": ["10.0.0.1"] } }, "vips": { "a": vip } })
+}
+
 #[test]
 fn the_schema_is_one() {
     assert!(jsonschema::meta::is_valid(&schema()));
@@ -60,6 +66,10 @@ fn forms_that_are_right() {
             &json!({ "endpoints": ["10.0.0.1:80", "[::1]:80", "unix:a", { "address": "10.0.0.2:80", "weight": 3, "labels": { "a": true } }] }),
         ),
         with_cluster(&json!({ "endpoints": ["10.0.0.1:80"], "limits": { "connections": "none", "pending": 5 }, "proxy_protocol": "v1" })),
+        with_vip("ports", json!(["tcp/443", "tcp/8000-8999", "udp/all"])),
+        with_vip("dsr", json!({ "via": "gue", "origins": "sluice" })),
+        json!({ "version": 1, "l4": { "interfaces": ["eth0"], "table_size": 4093, "pools": { "a": { "addresses": ["10.0.0.1"], "ports": "1-2" } } } }),
+        json!({ "version": 1, "vips": {}, "l4": null }),
         with_listener("on_change", json!("drain(5s)")),
         with_listener("limits", json!({ "header_bytes": "16KiB", "headers": 5, "body_bytes": "none" })),
         with_listener("proxy_protocol", json!("accept")),
@@ -75,7 +85,11 @@ fn forms_that_are_wrong() {
         json!({ "version": 2 }),
         json!({ "version": 1, "listner": {} }),
         json!({ "version": 1, "workers": 0 }),
-        json!({ "version": 1, "vips": {} }),
+        json!({ "version": 1, "secrets": {} }),
+        with_vip("ports", json!(["sctp/80"])),
+        with_vip("dsr", json!("wire")),
+        with_vip("hash", json!("port")),
+        json!({ "version": 1, "l4": { "table_size": 1000 } }),
         json!({ "version": 1, "defaults": { "timeouts": { "idle": 5 } } }),
         json!({ "version": 1, "defaults": { "timeouts": { "idle": "5 s" } } }),
         json!({ "version": 1, "access_log": { "to": "a", "fields": ["nothing"] } }),

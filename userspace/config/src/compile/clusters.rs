@@ -6,9 +6,9 @@ use hashbrown::{HashMap, HashSet};
 
 use super::{Compiler, share};
 use crate::document::{self, Root};
-use crate::read::At;
+use crate::read::{At, Scalar as _};
 use crate::resolve::inherit_cluster;
-use crate::snapshot::{Cluster, ClusterLimits, ClusterSlot, ClusterTable, ClusterTimeouts, Endpoint, Name, SlotEntry};
+use crate::snapshot::{Cluster, ClusterLimits, ClusterSlot, ClusterTable, ClusterTimeouts, Endpoint, Name, SlotEntry, State};
 use crate::suggest;
 
 impl Compiler<'_> {
@@ -102,7 +102,16 @@ impl Compiler<'_> {
             idle: cluster.timeouts.idle.and_then(|limit| limit.0),
         };
         let limits = ClusterLimits { connections: cluster.limits.connections.0, pending: cluster.limits.pending.0 };
-        Cluster { name, slot, endpoints, policy: cluster.balance, timeouts, limits, proxy_protocol: cluster.proxy_protocol }
+        Cluster {
+            name,
+            slot,
+            endpoints,
+            policy: cluster.balance,
+            timeouts,
+            limits,
+            proxy_protocol: cluster.proxy_protocol,
+            protocol: cluster.protocol,
+        }
     }
 }
 
@@ -110,7 +119,8 @@ fn share_endpoint(endpoint: &document::Endpoint, old: Option<&Arc<Endpoint>>) ->
     let is_same = |old: &Arc<Endpoint>| {
         let labels = &endpoint.labels.entries;
         old.address == endpoint.address
-            && old.weight == endpoint.weight.0
+            && old.table_weight == endpoint.weight.0
+            && old.state == endpoint.state
             && old.labels.len() == labels.len()
             && labels.iter().all(|label| old.labels.get(&*label.key).is_some_and(|value| **value == *label.value))
     };
@@ -119,9 +129,11 @@ fn share_endpoint(endpoint: &document::Endpoint, old: Option<&Arc<Endpoint>>) ->
     }
     let labels = endpoint.labels.entries.iter().map(|label| ((*label.key).into(), label.value.as_str().into()));
     Arc::new(Endpoint {
-        name: endpoint.address.to_string().into(),
+        name: endpoint.address.shown().into_text().into(),
         address: endpoint.address.clone(),
-        weight: endpoint.weight.0,
+        weight: if endpoint.state == State::Active { endpoint.weight.0 } else { 0 },
+        table_weight: endpoint.weight.0,
+        state: endpoint.state,
         labels: labels.collect(),
     })
 }

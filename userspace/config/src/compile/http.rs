@@ -89,11 +89,7 @@ impl Compiler<'_> {
     /// Whether a route stands there as it did, and its clusters are still those.
     fn is_unchanged(&self, old: &RouteOrigin, at: At) -> bool {
         let is_same = self.comparable.is_some_and(|previous| previous.origin.is_same(old.at, &self.loaded.documents, at));
-        is_same
-            && match &old.rule.value.action {
-                Action::Forward(targets) => targets.targets().iter().all(|target| self.has_cluster(target.slot)),
-                Action::Reply(_) => true,
-            }
+        is_same && old.targets().iter().all(|target| self.has_cluster(target.slot))
     }
 
     fn compile_route(

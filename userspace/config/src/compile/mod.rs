@@ -5,7 +5,9 @@
 
 mod clusters;
 mod http;
+mod l4;
 mod listeners;
+mod vips;
 
 use alloc::sync::Arc;
 
@@ -41,6 +43,9 @@ pub fn compile(loaded: &Loaded, previous: Option<&Snapshot>) -> Result<Snapshot,
     compiler.assign_slots(&root);
     compiler.compile_clusters(&mut root);
     let listeners = compiler.compile_listeners(&mut root);
+    compiler.check_ports(&root);
+    let vips = compiler.compile_vips(&root, &listeners);
+    let l4 = compiler.compile_l4(&root);
     let access_log = compiler.access_log(&root);
     if !compiler.reader.is_content() {
         return Err(compiler.reader.finish());
@@ -49,6 +54,8 @@ pub fn compile(loaded: &Loaded, previous: Option<&Snapshot>) -> Result<Snapshot,
         generation: previous.map_or(1, |previous| previous.generation + 1),
         hash: loaded.hash(),
         listeners,
+        vips,
+        l4,
         admin: share(admin(&root.admin), previous.map(|previous| &previous.admin)),
         access_log,
         process: share(process(&root), previous.map(|previous| &previous.process)),

@@ -81,24 +81,33 @@ impl Scalar for Address {
                 Err(format!("{text:?} is no origin's address: nothing can be connected to there"))
             }
             Some(address) => Ok(Self::Tcp(address)),
-            None => Err(why_no_endpoint(text)),
+            None => endpoint_without_port(text),
         }
     }
 
     fn allowed() -> Shape {
-        Shape::Inline(json!({ "type": "string", "pattern": "^unix:.|^[0-9.]+:[0-9]+$|^\\[[0-9A-Fa-f:.%]+\\]:[0-9]+$" }))
+        Shape::Inline(json!({ "type": "string", "pattern": "^unix:.|^[0-9.]+(:[0-9]+)?$|^\\[[0-9A-Fa-f:.%]+\\]:[0-9]+$|^[0-9A-Fa-f:.]+$" }))
     }
 
     fn shown(&self) -> Shown {
-        Shown::Text(self.to_string())
+        Shown::Text(match self {
+            Self::Tcp(address) if address.port() == 0 => address.ip().to_string(),
+            Self::Tcp(_) | Self::Unix(_) => self.to_string(),
+        })
+    }
+}
+
+/// An address alone, port 0: it serves VIPs, which bring their own ports.
+fn endpoint_without_port(text: &str) -> Result<Address, String> {
+    match text.parse::<IpAddr>() {
+        Ok(address) if address.is_unspecified() => Err(format!("{text:?} is no origin's address: nothing can be connected to there")),
+        Ok(address) => Ok(Address::Tcp(SocketAddr::new(address, 0))),
+        Err(_) => Err(why_no_endpoint(text)),
     }
 }
 
 fn why_no_endpoint(text: &str) -> String {
     const ALLOWED: &str = "IPV4:PORT, \"[IPV6]:PORT\" or unix:PATH is expected";
-    if text.parse::<IpAddr>().is_ok() {
-        return format!("{text:?} has no port; {ALLOWED}");
-    }
     let host = text.rsplit_once(':').map_or(text, |(host, _)| host);
     if host.bytes().any(|byte| byte.is_ascii_alphabetic()) && matches!(HostPattern::parse(host), Ok(HostPattern::Exact(_))) {
         return format!("{text:?} names a host, and names are not resolved by this version; {ALLOWED}");
@@ -157,17 +166,7 @@ impl Scalar for Trusted {
         if text == "unix" {
             return Ok(Self::Unix);
         }
-        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
-        let expected = || format!("{text:?} is no block of addresses: 10.0.0.0/8, \"2001:db8::/32\", one address, or unix is expected");
-        let address: IpAddr = address.parse().ok().ok_or_else(expected)?;
-        let width = if address.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Ok(width), |bits| whole_number(bits, 0..=width).ok().ok_or_else(expected))?;
-        let network = u8::try_from(bits).ok().and_then(|bits| Network::new(address, bits)).ok_or_else(expected)?;
-        if network.contains(address) && is_base(address, bits) {
-            Ok(Self::Network(network))
-        } else {
-            Err(format!("{text:?} has bits set behind its first {bits}; {network} is the whole block"))
-        }
+        block_of(text, "10.0.0.0/8, \"2001:db8::/32\", one address, or unix is expected").map(Self::Network)
     }
 
     fn allowed() -> Shape {
@@ -179,6 +178,21 @@ impl Scalar for Trusted {
             Self::Network(network) => Shown::Text(network.to_string()),
             Self::Unix => Shown::Text("unix".to_owned()),
         }
+    }
+}
+
+/// A block of addresses, every bit behind its prefix 0.
+pub(super) fn block_of(text: &str, allowed: &str) -> Result<Network, String> {
+    let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+    let expected = || format!("{text:?} is no block of addresses: {allowed}");
+    let address: IpAddr = address.parse().ok().ok_or_else(expected)?;
+    let width = if address.is_ipv4() { 32 } else { 128 };
+    let bits = bits.map_or(Ok(width), |bits| whole_number(bits, 0..=width).ok().ok_or_else(expected))?;
+    let network = u8::try_from(bits).ok().and_then(|bits| Network::new(address, bits)).ok_or_else(expected)?;
+    if network.contains(address) && is_base(address, bits) {
+        Ok(network)
+    } else {
+        Err(format!("{text:?} has bits set behind its first {bits}; {network} is the whole block"))
     }
 }
 

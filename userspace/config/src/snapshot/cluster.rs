@@ -25,6 +25,8 @@ pub struct Cluster {
     pub limits: ClusterLimits,
     /// The PROXY protocol header written to the origin, if any.
     pub proxy_protocol: Option<ProxyProtocol>,
+    /// What its endpoints speak.
+    pub protocol: Protocol,
 }
 
 /// A cluster's place. It outlives updates; a slot that is given to another name gets another `birth`, so a slot that
@@ -44,10 +46,23 @@ pub struct Endpoint {
     pub name: Name,
     /// Where it listens.
     pub address: Address,
-    /// Its share relative to the others', 1 to 1 000.
+    /// Its share of what begins, relative to the others', 1 to 1 000; 0 when it is drained.
     pub weight: u32,
+    /// Its share of the kernel layer's tables, which it keeps while it is drained.
+    pub table_weight: u32,
+    /// Whether anything new goes to it.
+    pub state: State,
     /// Free words about it.
     pub labels: BTreeMap<Box<str>, Box<str>>,
+}
+
+/// Whether anything new goes to an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Yes.
+    Active,
+    /// No; what began goes on.
+    Drained,
 }
 
 /// How an endpoint is chosen.
@@ -59,6 +74,15 @@ pub enum Policy {
     LeastRequest,
     /// At random, by weight.
     Random,
+}
+
+/// What endpoints speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1: one request after the other on a connection.
+    Http1,
+    /// HTTP/2: many at once.
+    Http2,
 }
 
 /// Version of the PROXY protocol.

@@ -8,6 +8,7 @@ mod cluster;
 mod http;
 mod listener;
 mod process;
+mod vip;
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -16,10 +17,11 @@ use hashbrown::HashMap;
 
 use crate::origin::Origin;
 
-pub use cluster::{Cluster, ClusterLimits, ClusterSlot, ClusterTimeouts, Endpoint, Policy, ProxyProtocol};
+pub use cluster::{Cluster, ClusterLimits, ClusterSlot, ClusterTimeouts, Endpoint, Policy, Protocol, ProxyProtocol, State};
 pub use http::{Action, HeaderEdits, HeaderField, HttpListener, Reply, Retry, Route, Target, Targets};
 pub use listener::{ForwardedFrom, Kind, Listener, ListenerLimits, ListenerTimeouts, OnChange, TcpListener};
 pub use process::{AccessLog, Admin, LogField, LogFormat, LogTarget, Metrics, Process};
+pub use vip::{Attach, Cookies, GuardList, HashBy, L4, L4Limits, OnDown, Origins, Pool, Ports, Transport, Via, Vip, VipMode};
 
 /// The name of a listener, cluster or route: cheap to clone, compared by text.
 pub type Name = Arc<str>;
@@ -33,6 +35,10 @@ pub struct Snapshot {
     pub hash: [u8; 32],
     /// By name.
     pub listeners: BTreeMap<Name, Arc<Listener>>,
+    /// VIPs of the kernel layer, by name.
+    pub vips: BTreeMap<Name, Arc<Vip>>,
+    /// What holds for the kernel layer of this machine.
+    pub l4: Arc<L4>,
     /// The admin API.
     pub admin: Arc<Admin>,
     /// The access log; `None` writes none.
