@@ -76,7 +76,9 @@ impl Output {
 
     /// Shows everything that waits, piece by piece, and forgets it.
     pub fn drain(&mut self, mut show: impl FnMut(&[u8])) {
-        take(&mut self.pieces).iter().for_each(|piece| show(piece));
+        for piece in take(&mut self.pieces) {
+            show(&piece);
+        }
         show(&self.tail);
         self.clear();
     }

@@ -22,7 +22,7 @@ const EXPLICIT_NONCE_BYTES: usize = 8;
 pub(crate) const OVERHEAD_BYTES: usize = HEADER_BYTES + EXPLICIT_NONCE_BYTES + 1 + TAG_BYTES;
 
 /// Records that one AES-GCM key may protect (RFC 8446 §5.5 allows 2^24.5).
-const AES_RECORDS_MAX: u64 = 1 << 24;
+pub(crate) const AES_RECORDS_MAX: u64 = 1 << 24;
 
 /// The keys of one direction.
 pub(crate) struct Cipher {

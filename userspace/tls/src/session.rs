@@ -240,3 +240,49 @@ impl Session {
         fault
     }
 }
+
+#[cfg(test)]
+#[path = "../tests/common/mod.rs"]
+mod common;
+
+#[cfg(test)]
+mod tests {
+    use super::{common::World, *};
+    use crate::cipher::AES_RECORDS_MAX;
+
+    #[test]
+    fn a_worn_key_is_changed_and_nobody_notices() {
+        let mut pair = World::new().pair();
+        pair.connect();
+        for round in 0..3 {
+            let Stage::Traffic(traffic) = &mut pair.server.session.stage else { panic!("it is established") };
+            traffic.wear(AES_RECORDS_MAX / 2);
+            // (The peer counts too: what it would have received.)
+            let Stage::Traffic(traffic) = &mut pair.client.session.stage else { panic!("it is established") };
+            traffic.wear_received(AES_RECORDS_MAX / 2);
+            let sealed = pair.server.seal(&vec![round; 20_000]);
+            assert!(sealed.len() > 20_000 + 2 * 22 + 5, "a change of keys and two records");
+            pair.client.take(&sealed);
+            assert_eq!((take(&mut pair.client.received), pair.client.fault), (vec![round; 20_000], None));
+            assert!(!pair.client.session.wants_output(), "it is not asked to change its own");
+            pair.exchange(b"hello");
+        }
+    }
+
+    #[test]
+    fn an_idle_session_is_small() {
+        assert!(size_of::<Session>() <= 80, "{}", size_of::<Session>());
+        assert!(size_of::<Traffic>() <= 160, "{}", size_of::<Traffic>());
+        assert!(size_of::<Outcome>() <= 88, "{}", size_of::<Outcome>());
+        let mut pair = World::new().pair();
+        pair.connect().exchange(b"hello");
+        for end in [&pair.server.session, &pair.client.session] {
+            assert_eq!(end.partial.capacity() + end.flight.capacity(), 0, "no buffers");
+        }
+        let sealed = pair.client.seal(b"hello");
+        pair.server.take(&sealed[..10]);
+        assert_eq!(pair.server.session.partial.len(), 10);
+        pair.server.take(&sealed[10..]);
+        assert_eq!(pair.server.session.partial.capacity(), 0, "what was gathered is gone with the record");
+    }
+}

@@ -239,6 +239,16 @@ impl Traffic {
         self.say(Alert::CLOSE_NOTIFY, output);
     }
 
+    #[cfg(test)]
+    pub(crate) fn wear(&mut self, records: u64) {
+        self.transmit.wear(records);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn wear_received(&mut self, records: u64) {
+        self.receive.wear(records);
+    }
+
     /// Sends an alert, the last thing we send.
     pub(crate) fn say(&mut self, alert: Alert, output: &mut Vec<u8>) {
         if !self.finished {
@@ -262,5 +272,148 @@ impl Keeper {
             Self::Server(kernel) => kernel.update_rx_secret().ok(),
             Self::Client(kernel) => kernel.update_rx_secret().ok(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::crypto::cipher::{AeadKey, Iv};
+
+    /// Two ends that share keys, without a handshake.
+    fn ends(version: Version) -> (Cipher, Traffic) {
+        let cipher = || {
+            let secrets = ConnectionTrafficSecrets::Aes256Gcm { key: AeadKey::from([7; 32]), iv: Iv::from([8; 12]) };
+            Cipher::new(version, (0, secrets)).unwrap()
+        };
+        let traffic = Traffic {
+            receive: cipher(),
+            transmit: cipher(),
+            version,
+            keeper: None,
+            message: Vec::new(),
+            idle_records: 0,
+            owes_message: false,
+            finished: false,
+            ended: false,
+        };
+        (cipher(), traffic)
+    }
+
+    fn record(peer: &mut Cipher, kind: u8, content: &[u8]) -> Chunk {
+        let mut bytes = Vec::new();
+        peer.seal(kind, content, &mut bytes);
+        Chunk::from(bytes)
+    }
+
+    /// What becomes of these records, as text.
+    fn told(version: Version, records: &[(u8, &[u8])]) -> String {
+        let (mut peer, mut traffic) = ends(version);
+        let told = records.iter().map(|(kind, content)| match traffic.open(record(&mut peer, *kind, content)) {
+            Ok(Event::Data(data)) => data.escape_ascii().to_string(),
+            Ok(Event::Ended) => "end".to_owned(),
+            Ok(Event::Nothing) => "-".to_owned(),
+            Err(Break::Breach(alert)) => format!("breach {}", alert.0),
+            Err(Break::PeerAlert) => "gave-up".to_owned(),
+        });
+        told.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn what_comes_beside_data() {
+        use Version::{Tls12, Tls13};
+        use kind::{ALERT, CHANGE_CIPHER_SPEC, DATA, HANDSHAKE};
+        let check =
+            |version, records: &[(u8, &[u8])], expected: &str| assert_eq!(told(version, records), expected, "{version:?} {records:?}");
+        for version in [Tls12, Tls13] {
+            check(version, &[(DATA, b"a"), (DATA, b""), (DATA, b"b")], "a - b");
+            check(version, &[(DATA, b"a"), (ALERT, &[1, 0])], "a end");
+            check(version, &[(ALERT, &[2, 40])], "gave-up");
+            check(version, &[(ALERT, &[1])], "breach 50");
+            check(version, &[(ALERT, b"")], "breach 50");
+            check(version, &[(CHANGE_CIPHER_SPEC, &[1])], "breach 10");
+            check(version, &[(HANDSHAKE, b"")], "breach 10");
+            check(version, &[(HANDSHAKE, &[20, 0, 0, 0])], "breach 10");
+            check(version, &[(HANDSHAKE, &[NEW_SESSION_TICKET, 0, 0, 0])], "breach 10");
+            check(version, &[(HANDSHAKE, &[4, 1, 0, 1])], "breach 47");
+            check(version, &[(HANDSHAKE, &[1]), (DATA, b"between the pieces")], "- breach 10");
+            check(version, &[(24, b"heartbeat")], "breach 10");
+        }
+        check(Tls12, &[(ALERT, &[1, 90]), (ALERT, &[1, 41]), (DATA, b"a")], "- - a");
+        check(Tls13, &[(ALERT, &[1, 90]), (DATA, b"a"), (ALERT, &[1, 41])], "- a gave-up");
+        check(
+            Tls12,
+            &[(HANDSHAKE, &[HELLO_REQUEST, 0, 0, 0]), (HANDSHAKE, &[CLIENT_HELLO, 0]), (HANDSHAKE, &[0, 1, 9]), (DATA, b"a")],
+            "- - - a",
+        );
+        check(Tls12, &[(HANDSHAKE, &[KEY_UPDATE, 0, 0, 1, 0])], "breach 10");
+    }
+
+    #[test]
+    fn records_without_data_have_an_end() {
+        for version in [Version::Tls12, Version::Tls13] {
+            let (mut peer, mut traffic) = ends(version);
+            for count in 0..4 * u32::from(IDLE_RECORDS_MAX) {
+                assert!(matches!(traffic.open(record(&mut peer, kind::DATA, b"")), Ok(Event::Nothing)), "{count}");
+                if count % u32::from(IDLE_RECORDS_MAX) == 0 {
+                    assert!(matches!(traffic.open(record(&mut peer, kind::DATA, b"x")), Ok(Event::Data(_))));
+                }
+            }
+            let (mut peer, mut traffic) = ends(version);
+            for _ in 0..IDLE_RECORDS_MAX {
+                assert!(traffic.open(record(&mut peer, kind::DATA, b"")).is_ok());
+            }
+            assert_eq!(traffic.open(record(&mut peer, kind::DATA, b"")).err(), Some(Break::Breach(Alert::UNEXPECTED_MESSAGE)));
+        }
+    }
+
+    #[test]
+    fn renegotiation_is_refused_and_the_connection_goes_on() {
+        let (mut peer, mut traffic) = ends(Version::Tls12);
+        assert!(traffic.open(record(&mut peer, kind::HANDSHAKE, &[HELLO_REQUEST, 0, 0, 0])).is_ok());
+        assert!(traffic.wants_output());
+        let mut output = Vec::new();
+        traffic.transmit(&mut output);
+        let Opened { kind, start, length } = peer_opens(&mut output);
+        assert_eq!((kind, &output[start..start + length]), (kind::ALERT, &[1, 100][..]));
+        assert!(!traffic.wants_output());
+    }
+
+    fn peer_opens(record: &mut [u8]) -> Opened {
+        ends(Version::Tls12).0.open(record).unwrap()
+    }
+
+    #[test]
+    fn a_spent_key_without_another_ends_what_is_sent() {
+        let (_, mut traffic) = ends(Version::Tls12);
+        traffic.transmit.wear(crate::cipher::AES_RECORDS_MAX - 1);
+        let mut output = Output::default();
+        for expected in [1, 1, 0] {
+            let mut plain = Output::default();
+            plain.write(b"hello");
+            let before = output.len();
+            traffic.seal(&mut plain, 16384, &mut output);
+            assert_eq!(output.len() > before, expected == 1, "the last record, the end, nothing");
+        }
+        assert!(traffic.finished);
+    }
+
+    #[test]
+    fn too_much_content_is_refused() {
+        let (mut peer, mut traffic) = ends(Version::Tls13);
+        let fits = record(&mut peer, kind::DATA, &vec![7; 16384]);
+        assert!(matches!(traffic.open(fits), Ok(Event::Data(_))));
+        let over = record(&mut peer, kind::DATA, &vec![7; 16385]);
+        assert_eq!(traffic.open(over).err(), Some(Break::Breach(Alert::RECORD_OVERFLOW)));
+    }
+
+    #[test]
+    fn padding_is_taken_off() {
+        let (mut peer, mut traffic) = ends(Version::Tls13);
+        // A type of zero makes what stands before it the type: `hello`, 23, 0 is `hello` padded by one.
+        let padded = record(&mut peer, 0, &[b"hello".as_slice(), &[kind::DATA, 0, 0]].concat());
+        assert!(matches!(traffic.open(padded), Ok(Event::Data(data)) if &data[..] == b"hello"));
+        let nothing = record(&mut peer, 0, &[0; 10]);
+        assert_eq!(traffic.open(nothing).err(), Some(Break::Breach(Alert::UNEXPECTED_MESSAGE)));
     }
 }

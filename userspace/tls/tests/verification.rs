@@ -95,20 +95,21 @@ fn suites_and_groups_are_those_that_are_named() {
         let mut world = World::new();
         world.server.protocol.suites = vec![suite.into()];
         let mut pair = world.pair();
-        pair.connect().exchange(&[b'x'; 40_000]);
+        pair.connect().exchange(&vec![b'x'; 40_000]);
         assert_eq!((pair.server.session.outcome().unwrap().suite, pair.server.session.outcome().unwrap().version), (suite, Version::Tls12));
     }
 }
 
 #[test]
 fn settings_that_cannot_be_are_refused() {
+    type Change = fn(&mut ClientSettings);
     let world = World::new();
-    let refused = |change: fn(&mut ClientSettings)| {
+    let refused = |change: Change| {
         let mut settings = world.client.clone();
         change(&mut settings);
         Client::compile(&settings).unwrap_err().to_string()
     };
-    let table: [(fn(&mut ClientSettings), &str); 5] = [
+    let table: [(Change, &str); 5] = [
         (|settings| settings.protocol.suites = vec!["RC4".into()], "`RC4` is no cipher suite we speak"),
         (|settings| settings.protocol.groups = vec!["x448".into()], "`x448` is no key exchange group we speak"),
         (|settings| settings.server_name = Some("not a name".into()), "`not a name` is neither a host's name nor an IP address"),
@@ -118,7 +119,7 @@ fn settings_that_cannot_be_are_refused() {
     for (change, error) in table {
         assert_eq!(refused(change), error);
     }
-    let versions: fn(&mut ClientSettings) = |settings| {
+    let versions: Change = |settings| {
         settings.protocol.version_max = Version::Tls12;
         settings.protocol.suites = vec!["TLS_AES_128_GCM_SHA256".into()];
     };

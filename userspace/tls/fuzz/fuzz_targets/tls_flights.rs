@@ -1,0 +1,10 @@
+//! Two honest ends and somebody between them: see `targets.rs`.
+#![no_main]
+
+#[path = "../../tests/common/mod.rs"]
+mod common;
+#[path = "../targets.rs"]
+#[expect(dead_code, reason = "the other targets use the rest")]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::flights(data));
