@@ -5,6 +5,7 @@
 //! Addresses, ports and MACs are kept as they stand in a packet (network order); IPv4 addresses are mapped into IPv6 (`::ffff:0:0/96`).
 //! A change of any layout changes [`LAYOUT`], so that a later process never reads an earlier one's maps wrongly.
 #![cfg_attr(not(test), no_std)]
+#![expect(clippy::cast_possible_truncation, reason = "sizes and fields are small")]
 #![expect(clippy::inline_always, reason = "the kernel's compiler is to see one function")]
 
 mod address;
@@ -38,8 +39,42 @@ pub use service::{
 pub use settings::Settings;
 pub use slot::{ALTERNATES_MAX, AWAY, Away, AwayKey, OWNER, Slot};
 
-/// The version of every layout here. Maps pinned by a process with another one are not adopted.
-pub const LAYOUT: u32 = 1;
+/// Counts changes of meaning that sizes do not show.
+const VERSION: u32 = 1;
+
+/// The layout of everything here. Maps pinned by a process with another one are not adopted.
+pub const LAYOUT: u32 = {
+    let parts = [
+        VERSION,
+        size_of::<PortKey>() as u32,
+        size_of::<Ports>() as u32,
+        size_of::<Service>() as u32,
+        size_of::<Away>() as u32,
+        size_of::<Backend>() as u32,
+        size_of::<FlowKey>() as u32,
+        size_of::<Pin>() as u32,
+        size_of::<Session>() as u32,
+        size_of::<Origin>() as u32,
+        size_of::<PoolKey>() as u32,
+        size_of::<NatFlow>() as u32,
+        size_of::<Settings>() as u32,
+        limits::SLOTS,
+        limits::TABLES,
+        limits::SERVICES,
+        limits::BACKENDS,
+        limits::PINS,
+        limits::NAT_FLOWS,
+        Reason::ALL.len() as u32,
+    ];
+    let mut layout: u32 = 0x811c_9dc5;
+    let mut at = 0;
+    while at < parts.len() {
+        layout = (layout ^ parts[at]).wrapping_mul(0x0100_0193);
+        at += 1;
+    }
+    // 0 is a map that nobody has written yet.
+    layout | 1
+};
 
 /// No service: a port nobody asked for.
 pub const NO_SERVICE: u32 = 0;

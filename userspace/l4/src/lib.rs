@@ -5,8 +5,18 @@
 
 extern crate alloc;
 
+mod attach;
+mod load;
 mod maglev;
+mod maps;
 mod mix;
+mod pin;
 pub mod programs;
+mod slots;
 
+pub use attach::{AttachError, Attachment, Mode, Wish};
+pub use load::{Balancer, LoadError, MAPS};
 pub use maglev::{Maglev, Member, TableSize};
+pub use maps::Kept;
+pub use pin::{Folder, PinError, ROOT};
+pub use slots::Slots;

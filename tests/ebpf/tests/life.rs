@@ -1,0 +1,125 @@
+//! The loader's life: attached for real, killed, adopted, refused, removed.
+
+use abi::{Backend, PortKey, Settings};
+use aya::maps::{Array, Map, MapData};
+use ebpf::namespace;
+use l4::{AttachError, Attachment, Balancer, Folder, LoadError, MAPS, Mode, PinError, Wish};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::{self, Command};
+
+/// A folder in the BPF filesystem that is gone when the test is, whatever its end.
+struct Place(PathBuf);
+
+impl Place {
+    fn new(name: &str) -> Self {
+        // Mounts the filesystem where it is missing.
+        drop(Folder::of_instance("mounted").expect("root"));
+        Self(PathBuf::from(format!("{}/sluice-test-{name}-{}", l4::ROOT, process::id())))
+    }
+
+    fn folder(&self) -> Folder {
+        Folder::at(self.0.clone())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.folder().remove().expect("removed");
+    }
+}
+
+/// What `ip link` says of an interface's XDP: its mode word and its program's id.
+fn attached(interface: &str) -> Option<(String, String)> {
+    let output = Command::new("ip").args(["link", "show", "dev", interface]).output().expect("iproute2");
+    let text = String::from_utf8(output.stdout).expect("text");
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let mode = words.iter().find(|word| word.starts_with("xdp"))?;
+    let id = words.iter().skip_while(|word| **word != "prog/xdp").nth(2)?;
+    Some(((*mode).to_owned(), (*id).to_owned()))
+}
+
+fn attachment(interface: &str, mode: Mode, adopted: bool) -> Attachment {
+    Attachment { interface: interface.to_owned(), mode, adopted }
+}
+
+#[test]
+fn what_is_pinned_survives_and_is_adopted() {
+    namespace::enter();
+    let place = Place::new("adopted");
+    let key = PortKey::new(abi::Address::v4([203, 0, 113, 10]), 6, 443);
+    let settings = Settings { layout: abi::LAYOUT, slots: 65537, hash_seed: 99, ..Settings::default() };
+
+    let mut first = Balancer::open(place.folder()).expect("loads");
+    assert!(!first.adopted());
+    first.put_settings(settings).expect("written");
+    first.put_port(key, 7).expect("written");
+    first.put_backend(3, Backend { mtu: 1400, ..Backend::default() }).expect("written");
+    first.put_table(5, &vec![3; 65537]).expect("written");
+    first.put_slots(5, &[(9, 4)]).expect("written");
+    let attachments = first.attach(&[("out", Wish::Auto), ("wire", Wish::Generic)]).expect("attached");
+    assert_eq!(attachments, [attachment("out", Mode::Native, false), attachment("wire", Mode::Generic, false)]);
+    let before = attached("out").expect("attached");
+    assert_eq!((before.0.as_str(), attached("wire").expect("attached").0.as_str()), ("xdp", "xdpgeneric"));
+
+    // The process dies.
+    drop(first);
+    assert_eq!(attached("out"), Some(before.clone()));
+
+    let mut second = Balancer::open(place.folder()).expect("loads");
+    assert!(second.adopted());
+    assert_eq!(second.settings().expect("read"), settings);
+    let table = second.table(5).expect("read");
+    assert_eq!((table.len(), table[8], table[9]), (65537, 3, 4));
+    let attachments = second.attach(&[("out", Wish::Auto)]).expect("attached");
+    assert_eq!(attachments, [attachment("out", Mode::Native, true)]);
+    let after = attached("out").expect("attached");
+    assert_eq!(after.0, "xdp");
+    assert_ne!(after.1, before.1, "the new process's program");
+    assert_eq!(attached("wire"), None, "no longer configured");
+
+    assert!(place.folder().remove().expect("removed"));
+    assert_eq!(attached("out"), None);
+    assert!(!place.folder().remove().expect("nothing there"));
+}
+
+#[test]
+fn another_layout_is_refused() {
+    let place = Place::new("layout");
+    drop(Balancer::open(place.folder()).expect("loads"));
+    let map = MapData::from_pin(place.0.join("maps/SETTINGS")).expect("pinned");
+    let mut settings: Array<_, Settings> = Map::Array(map).try_into().expect("an array");
+    settings.set(0, Settings { layout: 17, ..Settings::default() }, 0).expect("written");
+    let refused = Balancer::open(place.folder()).err().expect("refused");
+    assert!(matches!(refused, LoadError::Pin(PinError::Layout { found: 17, .. })), "{refused}");
+    // Maps that were never finished are nothing.
+    settings.set(0, Settings::default(), 0).expect("written");
+    assert!(!Balancer::open(place.folder()).expect("loads").adopted());
+}
+
+#[test]
+fn who_cannot_be_attached_to_is_told_why() {
+    namespace::enter();
+    let (place, other) = (Place::new("held"), Place::new("holder"));
+    let mut balancer = Balancer::open(place.folder()).expect("loads");
+    let mut holder = Balancer::open(other.folder()).expect("loads");
+    holder.attach(&[("out", Wish::Native)]).expect("attached");
+    let held = balancer.attach(&[("out", Wish::Auto)]).err().expect("refused");
+    assert!(matches!(held, LoadError::Attach(AttachError::Held { .. })), "{held}");
+    let unknown = balancer.attach(&[("nowhere", Wish::Auto)]).err().expect("refused");
+    assert!(matches!(unknown, LoadError::Attach(AttachError::Unknown { .. })), "{unknown}");
+    // The loopback device has no native mode: auto says what it made of it, native refuses.
+    let native = balancer.attach(&[("lo", Wish::Native)]).err().expect("refused");
+    assert!(matches!(native, LoadError::Attach(AttachError::NotNative { .. })), "{native}");
+    assert_eq!(balancer.attach(&[("lo", Wish::Auto)]).expect("attached"), [attachment("lo", Mode::Generic, false)]);
+}
+
+/// Every map is pinned but scratch memory: one that is forgotten would be empty after a restart.
+#[test]
+fn every_map_is_pinned_or_scratch() {
+    let ebpf = aya::Ebpf::load(l4::programs::BALANCER).expect("root");
+    let scratch = ["NOTES", "BUDGETS"];
+    let all: BTreeSet<&str> = ebpf.maps().map(|(name, _)| name).filter(|name| !name.starts_with('.')).collect();
+    let known: BTreeSet<&str> = MAPS.iter().copied().chain(scratch).collect();
+    assert_eq!(all, known);
+}

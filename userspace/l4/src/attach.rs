@@ -1,0 +1,202 @@
+//! Attaching to interfaces, and saying truly how.
+//!
+//! Native means inside the driver, before the kernel makes anything of a packet; generic is after that, several times slower, and for trying
+//! things out. An interface never becomes generic in silence. Attachments are links that stay with the interface until their pin is removed.
+
+use crate::pin::Folder;
+use aya::programs::links::{FdLink, PinnedLink};
+use aya::programs::xdp::{XdpLink, XdpMode};
+use aya::programs::{ProgramError, Xdp};
+use std::path::PathBuf;
+use std::{fs, io};
+
+/// How an interface is attached to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// In the driver.
+    Native,
+    /// In the kernel's ordinary path.
+    Generic,
+}
+
+/// How an interface is wished to be attached to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Wish {
+    /// Native where the driver can, else generic; which of them, is told.
+    #[default]
+    Auto,
+    /// Native or not at all.
+    Native,
+    /// Generic.
+    Generic,
+}
+
+/// One interface that packets come to the balancer by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// The interface's name.
+    pub interface: String,
+    /// How it truly is attached.
+    pub mode: Mode,
+    /// Whether the attachment of an earlier process was taken over, without a packet lost.
+    pub adopted: bool,
+}
+
+/// Why an interface could not be attached to.
+#[derive(Debug, thiserror::Error)]
+pub enum AttachError {
+    /// There is none of the name.
+    #[error("there is no interface {interface}")]
+    Unknown {
+        /// Its name.
+        interface: String,
+    },
+    /// Another program has it.
+    #[error("another XDP program holds the hook of {interface} (`ip link show dev {interface}` names it)")]
+    Held {
+        /// Its name.
+        interface: String,
+    },
+    /// Its driver has no native mode.
+    #[error("the driver of {interface} has no native mode for this program: {why} (`mode: generic` or `auto` would do)")]
+    NotNative {
+        /// Its name.
+        interface: String,
+        /// What the kernel said.
+        why: String,
+    },
+    /// Anything else.
+    #[error("cannot attach to {interface}: {why}")]
+    Other {
+        /// Its name.
+        interface: String,
+        /// What the kernel said.
+        why: String,
+    },
+}
+
+impl Mode {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Generic => "generic",
+        }
+    }
+
+    fn flags(self) -> XdpMode {
+        match self {
+            Self::Native => XdpMode::Driver,
+            Self::Generic => XdpMode::Skb,
+        }
+    }
+}
+
+/// Attach `program` to an interface, or give it the attachment that an earlier process left there.
+pub(crate) fn attach(program: &mut Xdp, folder: &Folder, interface: &str, wish: Wish) -> Result<Attachment, AttachError> {
+    for mode in modes(wish) {
+        if let Some(link) = pinned(folder, interface, mode) {
+            take_over(program, link).map_err(|error| other(interface, &error))?;
+            return Ok(Attachment { interface: interface.to_owned(), mode, adopted: true });
+        }
+    }
+    // An attachment of a mode that is no longer wished for holds the hook.
+    for mode in [Mode::Native, Mode::Generic] {
+        remove(folder, interface, mode).map_err(|error| other(interface, &error))?;
+    }
+    let mut refused = None;
+    for mode in modes(wish) {
+        match program.attach(interface, mode.flags()) {
+            Ok(id) => {
+                let link = program.take_link(id).map_err(|error| other(interface, &error))?;
+                let link = FdLink::try_from(link).map_err(|error| other(interface, &error))?;
+                link.pin(path(folder, interface, mode)).map_err(|error| other(interface, &error))?;
+                return Ok(Attachment { interface: interface.to_owned(), mode, adopted: false });
+            }
+            Err(error) => match why_not(interface, mode, &error) {
+                held @ (AttachError::Held { .. } | AttachError::Unknown { .. }) => return Err(held),
+                why @ (AttachError::NotNative { .. } | AttachError::Other { .. }) => refused = refused.or(Some(why)),
+            },
+        }
+    }
+    Err(refused.unwrap_or_else(|| other(interface, &"no mode was tried")))
+}
+
+/// Detach from every interface that is not among `kept`; returns their names.
+pub(crate) fn detach_others(folder: &Folder, kept: &[&str]) -> io::Result<Vec<String>> {
+    let mut gone = Vec::new();
+    for pin in fs::read_dir(folder.links())? {
+        let pin = pin?;
+        let name = pin.file_name().to_string_lossy().into_owned();
+        let interface = name.rsplit_once(SEPARATOR).map_or(name.as_str(), |(interface, _mode)| interface).replace(SLASH, ".");
+        if !kept.contains(&interface.as_str()) {
+            fs::remove_file(pin.path())?;
+            gone.push(interface);
+        }
+    }
+    Ok(gone)
+}
+
+/// Between interface and mode in a pin's name. The BPF filesystem takes no dots, which VLAN interfaces have.
+const SEPARATOR: char = '@';
+
+/// Stands for a dot.
+const SLASH: char = '%';
+
+fn path(folder: &Folder, interface: &str, mode: Mode) -> PathBuf {
+    folder.links().join(format!("{}{SEPARATOR}{}", interface.replace('.', &SLASH.to_string()), mode.name()))
+}
+
+fn modes(wish: Wish) -> Vec<Mode> {
+    match wish {
+        Wish::Auto => vec![Mode::Native, Mode::Generic],
+        Wish::Native => vec![Mode::Native],
+        Wish::Generic => vec![Mode::Generic],
+    }
+}
+
+fn pinned(folder: &Folder, interface: &str, mode: Mode) -> Option<XdpLink> {
+    let link = PinnedLink::from_pin(path(folder, interface, mode)).ok()?;
+    XdpLink::try_from(FdLink::from(link)).ok()
+}
+
+/// The kernel exchanges the programs between two packets. The pin stays, so the attachment outlives this process too.
+fn take_over(program: &mut Xdp, link: XdpLink) -> Result<(), ProgramError> {
+    let id = program.attach_to_link(link)?;
+    drop(program.take_link(id)?);
+    Ok(())
+}
+
+fn remove(folder: &Folder, interface: &str, mode: Mode) -> io::Result<()> {
+    match fs::remove_file(path(folder, interface, mode)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+fn why_not(interface: &str, mode: Mode, error: &ProgramError) -> AttachError {
+    let interface = interface.to_owned();
+    let code = match error {
+        ProgramError::SyscallError(error) => error.io_error.raw_os_error(),
+        _ => None,
+    };
+    match (error, code) {
+        (ProgramError::UnknownInterface { .. }, _) => AttachError::Unknown { interface },
+        (_, Some(libc::EBUSY | libc::EEXIST)) => AttachError::Held { interface },
+        _ if mode == Mode::Native => AttachError::NotNative { interface, why: deepest(error) },
+        _ => AttachError::Other { interface, why: deepest(error) },
+    }
+}
+
+fn other(interface: &str, error: &dyn std::fmt::Display) -> AttachError {
+    AttachError::Other { interface: interface.to_owned(), why: error.to_string() }
+}
+
+/// What the kernel said, below what the library says.
+fn deepest(error: &ProgramError) -> String {
+    let mut deepest: &dyn std::error::Error = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}

@@ -1,0 +1,115 @@
+//! The balancer in the kernel: loaded, or taken over from an earlier process with all it knows.
+//!
+//! Dropping a [`Balancer`] changes nothing for packets: maps and attachments are pinned. Only [`Folder::remove`] ends it.
+
+use crate::attach::{self, AttachError, Attachment, Wish};
+use crate::pin::{Folder, Left, PinError};
+use crate::programs;
+use aya::maps::{Map, MapError};
+use aya::programs::{ProgramError, Xdp};
+use aya::{Ebpf, EbpfError, EbpfLoader};
+use std::io;
+
+/// The program's name in the object.
+const PROGRAM: &str = "balance";
+
+/// The maps that outlive us. What is not here is scratch memory of the programs.
+pub const MAPS: &[&str] = &[
+    "SETTINGS",
+    "PORTS",
+    "ADDRESSES",
+    "SERVICES",
+    "TABLES",
+    "AWAY",
+    "BACKENDS",
+    "PINS",
+    "SESSIONS",
+    "FRAGMENTS",
+    "ORIGINS",
+    "POOL",
+    "NAT_FLOWS",
+    "NAT_BACK",
+    "SERVICE_COUNTERS",
+    "BACKEND_COUNTERS",
+    "REASONS",
+];
+
+/// The programs and maps of one instance.
+pub struct Balancer {
+    ebpf: Ebpf,
+    folder: Folder,
+    adopted: bool,
+}
+
+/// Why the kernel layer cannot be.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Pins.
+    #[error(transparent)]
+    Pin(#[from] PinError),
+    /// The object or its maps.
+    #[error("cannot load the kernel programs (they need root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON): {0}")]
+    Object(#[from] EbpfError),
+    /// The verifier.
+    #[error("the kernel refuses the program: {0}")]
+    Program(#[from] ProgramError),
+    /// A map.
+    #[error("a map: {0}")]
+    Map(#[from] MapError),
+    /// An attachment.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// Attachments that are no longer wanted.
+    #[error("cannot detach: {0}")]
+    Detach(io::Error),
+}
+
+impl Balancer {
+    /// Load the programs of this binary over the maps in `folder`: those of an earlier process of the same layout, or new ones.
+    pub fn open(folder: Folder) -> Result<Self, LoadError> {
+        let left = folder.prepare()?;
+        let mut loader = EbpfLoader::new();
+        for name in MAPS {
+            loader.map_pin_path(name, folder.map(name));
+        }
+        let mut ebpf = loader.load(programs::BALANCER)?;
+        program(&mut ebpf)?.load()?;
+        let mut balancer = Self { ebpf, folder, adopted: left == Left::Maps };
+        if !balancer.adopted {
+            // From now on they are ours, even if nothing else is ever written.
+            balancer.array("SETTINGS")?.set(0, abi::Settings { layout: abi::LAYOUT, ..abi::Settings::default() }, 0)?;
+        }
+        Ok(balancer)
+    }
+
+    /// Whether an earlier process's maps were taken over: what they hold is in force.
+    pub fn adopted(&self) -> bool {
+        self.adopted
+    }
+
+    /// Attach to these interfaces and to no others. What an earlier process had attached is taken over without a gap.
+    pub fn attach(&mut self, interfaces: &[(&str, Wish)]) -> Result<Vec<Attachment>, LoadError> {
+        let mut attachments = Vec::new();
+        for (interface, wish) in interfaces {
+            attachments.push(attach::attach(program(&mut self.ebpf)?, &self.folder, interface, *wish)?);
+        }
+        let kept: Vec<&str> = interfaces.iter().map(|(interface, _wish)| *interface).collect();
+        attach::detach_others(&self.folder, &kept).map_err(LoadError::Detach)?;
+        Ok(attachments)
+    }
+
+    /// The program itself, to be run on packets in tests and measured.
+    pub fn program(&mut self) -> Result<&mut Xdp, LoadError> {
+        program(&mut self.ebpf)
+    }
+
+    /// A map as the kernel's interface has it.
+    pub(crate) fn map(&mut self, name: &'static str) -> Result<&mut Map, MapError> {
+        self.ebpf.map_mut(name).ok_or(MapError::InvalidName { name: name.to_owned() })
+    }
+}
+
+fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp, LoadError> {
+    let program = ebpf.program_mut(PROGRAM).ok_or(ProgramError::NotLoaded)?;
+    Ok(program.try_into()?)
+}
