@@ -23,6 +23,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const NAME: &str = "shop.example.com";
 const HANDSHAKES: u32 = 1000;
 const CONNECTIONS: usize = 2000;
+const CERTIFICATES: usize = 10_000;
 const RECORD_BYTES: u64 = 200_000_000;
 /// Records between two looks at the clock.
 const BATCH: u32 = 32;
@@ -31,12 +32,13 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
-        [] => ["handshakes", "records", "memory"].into_iter().for_each(again),
+        [] => ["handshakes", "records", "memory", "certificates"].into_iter().for_each(again),
         ["handshakes"] => handshakes(),
         ["records"] => records(),
         ["memory"] => memory(),
+        ["certificates"] => certificates(),
         ["memory", what] => println!("{what:40} {:8}", memory_of(what)),
-        _ => println!("nothing, or one of: handshakes, records, memory"),
+        _ => println!("nothing, or one of: handshakes, records, memory, certificates"),
     }
 }
 
@@ -286,7 +288,31 @@ impl Cpu {
     }
 
     fn elapsed(&self) -> Duration {
-        Self::now().0 - self.0
+        Self::now().0.saturating_sub(self.0)
+    }
+}
+
+fn certificates() {
+    let algorithms: [(&str, &'static SignatureAlgorithm); 2] = [("ECDSA P-256", &PKCS_ECDSA_P256_SHA256), ("RSA-2048", &PKCS_RSA_SHA256)];
+    for (name, algorithm) in algorithms {
+        let key = KeyPair::generate_for(algorithm).unwrap();
+        let pems: Vec<String> = (0..CERTIFICATES)
+            .map(|at| CertificateParams::new(vec![format!("host{at}.example.com")]).unwrap().self_signed(&key).unwrap().pem())
+            .collect();
+        let key = key.serialize_pem();
+        let before = resident();
+        let started = Cpu::now();
+        let read = |pem: &String| Arc::new(Certificate::from_pem(pem.as_bytes(), key.as_bytes(), None).unwrap());
+        let certificates: Vec<_> = pems.iter().map(read).collect();
+        let read = started.elapsed();
+        let settings = ServerSettings::new(certificates);
+        let started = Cpu::now();
+        let server = Server::compile(&settings).unwrap();
+        let compiled = started.elapsed();
+        let bytes = (resident() - before) / CERTIFICATES;
+        let each = read.as_secs_f64() * 1e6 / f64::from(u32::try_from(CERTIFICATES).unwrap());
+        println!("{CERTIFICATES} certificates, {name}: {each:.1} us to read one, {compiled:?} to compile all, {bytes} bytes of RSS each");
+        drop(server);
     }
 }
 

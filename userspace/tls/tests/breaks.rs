@@ -1,5 +1,7 @@
 //! How connections end, well and badly: whose fault it is called, what the peer is told, and that nothing is taken for an end that is none.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
 mod common;
 
 use buf::{Arena, Chunk};
@@ -26,7 +28,7 @@ fn record(kind: u8, content: &[u8]) -> Vec<u8> {
 
 /// The last alert in the clear among records: level and description.
 fn alert(bytes: &[u8]) -> Option<[u8; 2]> {
-    bytes.windows(7).filter(|window| window.starts_with(&[21, 3, 3, 0, 2])).map(|window| [window[5], window[6]]).last()
+    bytes.windows(7).rfind(|window| window.starts_with(&[21, 3, 3, 0, 2])).map(|window| [window[5], window[6]])
 }
 
 #[test]

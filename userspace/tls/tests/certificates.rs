@@ -1,5 +1,7 @@
 //! Which certificate a client is shown.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
 mod common;
 
 use std::sync::Arc;

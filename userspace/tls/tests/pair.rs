@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::{NAME, Pair, World};
 use tls::Version;
 
@@ -57,5 +59,50 @@ fn any_amount_arrives() {
         for length in [1, 16383, 16384, 16385, 200_000] {
             pair.exchange(&(0..length).map(|at| u8::try_from(at % 251).unwrap()).collect::<Vec<_>>());
         }
+    });
+}
+
+#[test]
+fn records_are_no_larger_than_wanted() {
+    both_versions(|world| {
+        world.server.record_bytes_max = 1000;
+        let mut pair = world.pair();
+        pair.connect();
+        let bytes = vec![b'x'; 10_500];
+        let sealed = pair.server.seal(&bytes);
+        let (mut rest, mut records) = (&sealed[..], 0);
+        while !rest.is_empty() {
+            let length = usize::from(u16::from_be_bytes([rest[3], rest[4]]));
+            assert!(length <= 1000 + 24);
+            rest = &rest[5 + length..];
+            records += 1;
+        }
+        assert_eq!(records, 11);
+        pair.client.take(&sealed);
+        assert_eq!(pair.client.received, bytes);
+    });
+}
+
+/// Keeps what it is told.
+#[derive(Debug, Default)]
+struct Log(std::sync::atomic::AtomicUsize);
+
+impl tls::KeyLog for Log {
+    fn log(&self, label: &str, _client_random: &[u8], secret: &[u8]) {
+        if ["CLIENT_RANDOM", "SERVER_TRAFFIC_SECRET_0"].contains(&label) {
+            self.0.fetch_add(usize::from(secret[0]) + 1, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+}
+
+#[test]
+fn keys_are_logged_alike_on_both_sides() {
+    both_versions(|world| {
+        let logs = [(); 2].map(|()| Arc::new(Log::default()));
+        world.server.key_log = Some(logs[0].clone());
+        world.client.key_log = Some(logs[1].clone());
+        world.pair().connect();
+        let [server, client] = logs.map(|log| log.0.load(std::sync::atomic::Ordering::Relaxed));
+        assert!(server == client && server > 0);
     });
 }

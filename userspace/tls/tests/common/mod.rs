@@ -1,6 +1,5 @@
 //! A server and a client in memory, joined by two queues of bytes; certificates made on the spot.
-#![allow(dead_code, clippy::allow_attributes, reason = "each test file uses its part")]
-#![expect(clippy::unwrap_used, reason = "a test helper may fail")]
+#![allow(dead_code, clippy::unwrap_used, clippy::allow_attributes, reason = "each test file uses its part, and a test may fail")]
 
 use std::{
     io::{Read, Write},
