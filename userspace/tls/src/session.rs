@@ -271,9 +271,8 @@ mod tests {
 
     #[test]
     fn an_idle_session_is_small() {
-        assert!(size_of::<Session>() <= 80, "{}", size_of::<Session>());
-        assert!(size_of::<Traffic>() <= 160, "{}", size_of::<Traffic>());
-        assert!(size_of::<Outcome>() <= 88, "{}", size_of::<Outcome>());
+        let sizes = [size_of::<Session>(), size_of::<Traffic>(), size_of::<Outcome>()];
+        assert!(sizes.iter().zip([80, 160, 88]).all(|(size, limit)| *size <= limit), "{sizes:?}");
         let mut pair = World::new().pair();
         pair.connect().exchange(b"hello");
         for end in [&pair.server.session, &pair.client.session] {

@@ -80,6 +80,25 @@ fn the_client_takes_up_with_itself_only() {
 }
 
 #[test]
+fn sessions_kept_have_an_end() {
+    both_versions(|version| {
+        let mut world = world(version, Some(Tickets::random().unwrap()));
+        world.client.verification = tls::Verification::None;
+        // Rounded up to whole names of eight sessions each: one.
+        world.client.sessions_max = 1;
+        let (server, client) = world.compile();
+        let visit = |name: &str| {
+            let mut pair = Pair::new(&server, &client);
+            pair.client = common::End::new(tls::Session::client(&client, name).unwrap());
+            pair.connect();
+            pair.client.session.outcome().unwrap().resumed
+        };
+        let visits = ["a.example.com", "a.example.com", "b.example.com", "a.example.com"].map(visit);
+        assert_eq!(visits, [false, true, false, false], "the second name takes the first one's place");
+    });
+}
+
+#[test]
 fn turned_keys_open_until_they_are_gone() {
     both_versions(|version| {
         let tickets = Arc::new(Tickets::random().unwrap());
