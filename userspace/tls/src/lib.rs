@@ -36,3 +36,18 @@ pub use server::{ClientAuthentication, Server, ServerSettings};
 pub use session::Session;
 pub use tickets::{TICKET_KEYS_MAX, Tickets};
 pub use traffic::{IDLE_RECORDS_MAX, LATE_MESSAGE_BYTES_MAX};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_compiled_is_shared_by_all_workers() {
+        fn is_shared<T: Send + Sync>() {}
+        is_shared::<Server>();
+        is_shared::<Client>();
+        is_shared::<Tickets>();
+        is_shared::<Certificate>();
+        is_shared::<Authorities>();
+    }
+}
