@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::{env, fs};
 
-/// Each is one file of `ebpf/prog/src/bin`.
-const PROGRAMS: [&str; 1] = ["balancer"];
+/// Each is one folder of `ebpf/prog/src/bin`.
+const PROGRAMS: [&str; 2] = ["balancer", "origin"];
 
 const TARGET: &str = "bpfel-unknown-none";
 

@@ -7,54 +7,54 @@ use abi::Address;
 
 /// A sum under way.
 #[derive(Clone, Copy)]
-pub(crate) struct Sum(u64);
+pub struct Sum(u64);
 
 impl Sum {
     /// Of nothing.
     #[inline(always)]
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self(0)
     }
 
     /// One more half word.
     #[inline(always)]
-    pub(crate) fn half(self, half: u16) -> Self {
+    pub fn half(self, half: u16) -> Self {
         Self(self.0 + u64::from(half))
     }
 
     /// One more word of four bytes.
     #[inline(always)]
-    pub(crate) fn word(self, word: u32) -> Self {
+    pub fn word(self, word: u32) -> Self {
         Self(self.0 + u64::from(word))
     }
 
     /// An address, of its family's length.
     #[inline(always)]
-    pub(crate) fn address(self, address: &Address) -> Self {
+    pub fn address(self, address: &Address) -> Self {
         if address.is_v4() { self.word(address.v4_word()) } else { self.words(&address.0) }
     }
 
     /// Four words.
     #[inline(always)]
-    pub(crate) fn words(self, words: &[u32; 4]) -> Self {
+    pub fn words(self, words: &[u32; 4]) -> Self {
         self.word(words[0]).word(words[1]).word(words[2]).word(words[3])
     }
 
     /// Take another sum away.
     #[inline(always)]
-    pub(crate) fn less(self, other: Self) -> Self {
+    pub fn less(self, other: Self) -> Self {
         self.half(!other.folded())
     }
 
     /// Add another sum.
     #[inline(always)]
-    pub(crate) fn plus(self, other: Self) -> Self {
+    pub fn plus(self, other: Self) -> Self {
         self.half(other.folded())
     }
 
     /// The checksum: the complement.
     #[inline(always)]
-    pub(crate) fn checksum(self) -> u16 {
+    pub fn checksum(self) -> u16 {
         !self.folded()
     }
 
@@ -70,13 +70,19 @@ impl Sum {
 
 /// A checksum after something that it covers changed (RFC 1624, equation 3).
 #[inline(always)]
-pub(crate) fn replaced(checksum: u16, before: Sum, after: Sum) -> u16 {
+pub fn replaced(checksum: u16, before: Sum, after: Sum) -> u16 {
     Sum::new().half(!checksum).less(before).plus(after).checksum()
+}
+
+/// A UDP checksum of 0 would say that there is none (RFC 768).
+#[inline(always)]
+pub fn never_zero(checksum: u16) -> u16 {
+    if checksum == 0 { 0xffff } else { checksum }
 }
 
 /// An IPv4 header with its checksum (one without options).
 #[inline(always)]
-pub(crate) fn sealed(mut ip: Ipv4) -> Ipv4 {
+pub fn sealed(mut ip: Ipv4) -> Ipv4 {
     ip.checksum = 0;
     ip.checksum = ipv4(&ip).checksum();
     ip
@@ -98,7 +104,7 @@ fn ipv4(ip: &Ipv4) -> Sum {
 
 /// The sum of an IPv6 header.
 #[inline(always)]
-pub(crate) fn ipv6(ip: &Ipv6) -> Sum {
+pub fn ipv6(ip: &Ipv6) -> Sum {
     Sum::new()
         .word(ip.version_class_flow)
         .half(ip.length)
@@ -109,7 +115,7 @@ pub(crate) fn ipv6(ip: &Ipv6) -> Sum {
 
 /// The sum of a TCP header without options.
 #[inline(always)]
-pub(crate) fn tcp(tcp: &Tcp) -> Sum {
+pub fn tcp(tcp: &Tcp) -> Sum {
     Sum::new()
         .half(tcp.source)
         .half(tcp.destination)
@@ -123,6 +129,6 @@ pub(crate) fn tcp(tcp: &Tcp) -> Sum {
 
 /// The pseudo header of a transport (RFC 768, RFC 8200 8.1) of `bytes` bytes.
 #[inline(always)]
-pub(crate) fn pseudo(source: &Address, destination: &Address, protocol: u8, bytes: u16) -> Sum {
+pub fn pseudo(source: &Address, destination: &Address, protocol: u8, bytes: u16) -> Sum {
     Sum::new().address(source).address(destination).half(u16::from(protocol).to_be()).half(bytes.to_be())
 }

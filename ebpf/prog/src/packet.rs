@@ -29,13 +29,13 @@ impl Packet {
 
     /// The kernel's own handle, for helpers.
     #[inline(always)]
-    pub(crate) fn context(&self) -> *mut xdp_md {
+    pub fn context(&self) -> *mut xdp_md {
         self.context
     }
 
     /// A copy of what stands at `offset`; the end of the packet before that is [`Reason::Truncated`].
     #[inline(always)]
-    pub(crate) fn read<T: Wire>(&self, offset: usize) -> Step<T> {
+    pub fn read<T: Wire>(&self, offset: usize) -> Step<T> {
         let place = self.place::<T>(offset)?;
         // SAFETY: within the packet, and any bytes are a T. Where it stands at an odd address: the kernel lets programs do so where the
         // machine does, and the compiler would load single bytes if it were told.
@@ -44,7 +44,7 @@ impl Packet {
 
     /// Write `value` at `offset`.
     #[inline(always)]
-    pub(crate) fn write<T: Wire>(&self, offset: usize, value: T) -> Step<()> {
+    pub fn write<T: Wire>(&self, offset: usize, value: T) -> Step<()> {
         let place = self.place::<T>(offset)?;
         // SAFETY: as in `read`.
         unsafe { place.write(value) };
@@ -53,7 +53,7 @@ impl Packet {
 
     /// Are there `bytes` bytes of frame?
     #[inline(always)]
-    pub(crate) fn holds(&self, bytes: usize) -> bool {
+    pub fn holds(&self, bytes: usize) -> bool {
         let (start, end) = self.bounds();
         // What is not in the first buffer is in the next ones: rare, so it is asked last.
         start + bytes <= end || self.length() >= bytes
@@ -61,7 +61,7 @@ impl Packet {
 
     /// The frame's whole length, all its buffers.
     #[inline(always)]
-    pub(crate) fn length(&self) -> usize {
+    pub fn length(&self) -> usize {
         // SAFETY: a live context.
         let length = unsafe { helpers::bpf_xdp_get_buff_len(self.context) };
         length as usize
@@ -69,20 +69,20 @@ impl Packet {
 
     /// The interface it came in by.
     #[inline(always)]
-    pub(crate) fn interface(&self) -> u32 {
+    pub fn interface(&self) -> u32 {
         // SAFETY: a live context.
         unsafe { (*self.context).ingress_ifindex }
     }
 
     /// Make room for `bytes` in front.
     #[inline(always)]
-    pub(crate) fn grow(&self, bytes: usize) -> Step<()> {
+    pub fn grow(&self, bytes: usize) -> Step<()> {
         self.move_head(-(bytes as i32))
     }
 
     /// Cut the frame off after `bytes` bytes; it has at least as many.
     #[inline(always)]
-    pub(crate) fn cut(&self, bytes: usize) -> Step<()> {
+    pub fn cut(&self, bytes: usize) -> Step<()> {
         let surplus = bytes as i32 - self.length() as i32;
         // SAFETY: a live context; nobody keeps a pointer into the packet.
         let moved = unsafe { helpers::bpf_xdp_adjust_tail(self.context, surplus) };
@@ -91,7 +91,7 @@ impl Packet {
 
     /// The sum of `BYTES` bytes at `offset`; a multiple of four, at most 512.
     #[inline(always)]
-    pub(crate) fn sum<const BYTES: usize>(&self, offset: usize) -> Step<Sum> {
+    pub fn sum<const BYTES: usize>(&self, offset: usize) -> Step<Sum> {
         let place = self.place::<[u8; BYTES]>(offset)?;
         // SAFETY: within the packet.
         let sum = unsafe { helpers::bpf_csum_diff(ptr::null_mut(), 0, place.cast(), BYTES as u32, 0) };
@@ -100,7 +100,7 @@ impl Packet {
 
     /// Take `bytes` away in front.
     #[inline(always)]
-    pub(crate) fn shrink(&self, bytes: usize) -> Step<()> {
+    pub fn shrink(&self, bytes: usize) -> Step<()> {
         self.move_head(bytes as i32)
     }
 
@@ -111,8 +111,9 @@ impl Packet {
         if moved == 0 { Ok(()) } else { Err(Verdict::drop(Reason::NoHeadroom)) }
     }
 
+    /// Where a `T` stands at `offset`, for helpers that want a pointer; good until the packet is changed.
     #[inline(always)]
-    fn place<T>(&self, offset: usize) -> Step<*mut T> {
+    pub fn place<T>(&self, offset: usize) -> Step<*mut T> {
         let (start, end) = self.bounds();
         let at = start + (offset & OFFSET_MASK);
         if at + size_of::<T>() > end {

@@ -13,32 +13,34 @@ use abi::{Address, FlowKey, Reason, protocols, tcp_flags};
 
 /// A packet that was understood.
 #[derive(Clone, Copy)]
-pub(crate) struct Parsed {
+pub struct Parsed {
     /// Who to whom; ports are 0 where there are none.
-    pub(crate) flow: FlowKey,
+    pub flow: FlowKey,
     /// VLAN tags: 0 to 2.
-    pub(crate) tags: usize,
+    pub tags: usize,
+    /// Where its IP header begins, from the frame's start.
+    pub ip: usize,
     /// Where its transport header begins, from the frame's start.
-    pub(crate) transport: usize,
+    pub transport: usize,
     /// Bytes of the IP packet, header included.
-    pub(crate) bytes: u16,
+    pub bytes: u16,
     /// IPv4's type of service, IPv6's traffic class.
-    pub(crate) tos: u8,
+    pub tos: u8,
     /// TCP's flags, else 0.
-    pub(crate) tcp: u8,
+    pub tcp: u8,
     /// Which piece of its packet it is.
-    pub(crate) piece: Piece,
+    pub piece: Piece,
     /// Of a fragment: which packet it is a piece of.
-    pub(crate) identification: u32,
+    pub identification: u32,
     /// IPv4 that a router may fragment.
-    pub(crate) may_fragment: bool,
+    pub may_fragment: bool,
     /// An ICMP error: `flow` is not its own but that of what it is about.
-    pub(crate) about: bool,
+    pub about: bool,
 }
 
 /// Which piece of its packet a packet is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Piece {
+pub enum Piece {
     /// All of it.
     Whole,
     /// The first: it has the ports.
@@ -57,37 +59,41 @@ const AUTHENTICATION: u8 = 51;
 const DESTINATION: u8 = 60;
 
 impl Parsed {
-    /// Where the IP header begins, from the frame's start.
-    #[inline(always)]
-    pub(crate) fn ip(&self) -> usize {
-        ETHERNET_BYTES + self.tags * size_of::<Tag>()
-    }
-
     /// Is it IPv4?
     #[inline(always)]
-    pub(crate) fn is_v4(&self) -> bool {
+    pub fn is_v4(&self) -> bool {
         self.flow.source.is_v4()
     }
 
     /// Both ports as they stand in the packet.
     #[inline(always)]
-    pub(crate) fn ports(&self) -> u32 {
+    pub fn ports(&self) -> u32 {
         u32::from(self.flow.source_port) | u32::from(self.flow.destination_port) << 16
     }
 
     /// Does it begin a TCP connection?
     #[inline(always)]
-    pub(crate) fn is_syn(&self) -> bool {
+    pub fn is_syn(&self) -> bool {
         self.tcp & (tcp_flags::SYN | tcp_flags::ACK) == tcp_flags::SYN
     }
 }
 
 /// Understand the packet as far as its IP header. The ports are for [`transport`] to read.
 #[inline(always)]
-pub(crate) fn parse(packet: &Packet) -> Step<Parsed> {
+pub fn parse(packet: &Packet) -> Step<Parsed> {
+    let (kind, tags) = link(packet).map_err(not_ours)?;
+    let mut parsed = network(packet, ETHERNET_BYTES + tags * size_of::<Tag>(), kind)?;
+    parsed.tags = tags;
+    Ok(parsed)
+}
+
+/// Understand an IP packet that stands at `ip` of the frame; `kind` is its `EtherType`.
+#[inline(always)]
+pub fn network(packet: &Packet, ip: usize, kind: u16) -> Step<Parsed> {
     let mut parsed = Parsed {
         flow: FlowKey::default(),
         tags: 0,
+        ip,
         transport: 0,
         bytes: 0,
         tos: 0,
@@ -97,7 +103,6 @@ pub(crate) fn parse(packet: &Packet) -> Step<Parsed> {
         may_fragment: false,
         about: false,
     };
-    let kind = link(packet, &mut parsed).map_err(not_ours)?;
     match kind {
         IPV4 => v4(packet, &mut parsed).map_err(not_ours)?,
         IPV6 => v6(packet, &mut parsed).map_err(not_ours)?,
@@ -108,7 +113,7 @@ pub(crate) fn parse(packet: &Packet) -> Step<Parsed> {
 
 /// Read ports and flags, where there are any.
 #[inline(always)]
-pub(crate) fn transport(packet: &Packet, parsed: &mut Parsed) -> Step<()> {
+pub fn transport(packet: &Packet, parsed: &mut Parsed) -> Step<()> {
     if parsed.piece == Piece::Later {
         return Ok(());
     }
@@ -132,28 +137,27 @@ pub(crate) fn transport(packet: &Packet, parsed: &mut Parsed) -> Step<()> {
 
 /// What is not understood is the stack's.
 #[inline(always)]
-pub(crate) fn not_ours(_: Verdict) -> Verdict {
+pub fn not_ours(_: Verdict) -> Verdict {
     Verdict::PASS
 }
 
 #[inline(always)]
-fn link(packet: &Packet, parsed: &mut Parsed) -> Step<u16> {
+fn link(packet: &Packet) -> Step<(u16, usize)> {
     let kind = packet.read::<EtherType>(ETHERNET_BYTES - size_of::<EtherType>())?.kind;
     if kind != VLAN && kind != QINQ {
-        return Ok(kind);
+        return Ok((kind, 0));
     }
-    parsed.tags = 1;
     let kind = packet.read::<EtherType>(ETHERNET_BYTES + size_of::<Tag>() - size_of::<EtherType>())?.kind;
     if kind != VLAN {
-        return Ok(kind);
+        return Ok((kind, 1));
     }
-    parsed.tags = 2;
-    Ok(packet.read::<EtherType>(ETHERNET_BYTES + 2 * size_of::<Tag>() - size_of::<EtherType>())?.kind)
+    let kind = packet.read::<EtherType>(ETHERNET_BYTES + 2 * size_of::<Tag>() - size_of::<EtherType>())?.kind;
+    Ok((kind, 2))
 }
 
 #[inline(always)]
 fn v4(packet: &Packet, parsed: &mut Parsed) -> Step<()> {
-    let at = parsed.ip();
+    let at = parsed.ip;
     let ip: Ipv4 = packet.read(at)?;
     let header = usize::from(ip.version_length & 15) * 4;
     let bytes = u16::from_be(ip.length);
@@ -174,7 +178,7 @@ fn v4(packet: &Packet, parsed: &mut Parsed) -> Step<()> {
 
 #[inline(always)]
 fn v6(packet: &Packet, parsed: &mut Parsed) -> Step<()> {
-    let at = parsed.ip();
+    let at = parsed.ip;
     let ip: Ipv6 = packet.read(at)?;
     let bytes = u32::from(u16::from_be(ip.length)) + size_of::<Ipv6>() as u32;
     let class_flow = u32::from_be(ip.version_class_flow);

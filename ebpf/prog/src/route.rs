@@ -12,7 +12,7 @@ use core::mem;
 
 /// The next hop.
 #[derive(Clone, Copy)]
-pub(crate) struct Hop {
+pub struct Hop {
     macs: Macs,
     /// 0: out of the one it came in by.
     interface: u32,
@@ -20,7 +20,7 @@ pub(crate) struct Hop {
 
 /// Everything of a frame before its IP header.
 #[derive(Clone, Copy)]
-pub(crate) struct Link {
+pub struct Link {
     macs: Macs,
     tags: [Tag; 2],
     count: usize,
@@ -32,7 +32,7 @@ const AF_INET6: u8 = 10;
 impl Link {
     /// The packet's own.
     #[inline(always)]
-    pub(crate) fn read(packet: &Packet, parsed: &Parsed) -> Step<Self> {
+    pub fn read(packet: &Packet, parsed: &Parsed) -> Step<Self> {
         let none = Tag { kind: 0, control: 0 };
         let macs = packet.read(0)?;
         let first = if parsed.tags > 0 { packet.read(size_of::<Macs>())? } else { none };
@@ -42,7 +42,7 @@ impl Link {
 
     /// Write it in front of an IP header of that family: new MACs, the same tags.
     #[inline(always)]
-    pub(crate) fn write(&self, packet: &Packet, hop: &Hop, is_v4: bool) -> Step<()> {
+    pub fn write(&self, packet: &Packet, hop: &Hop, is_v4: bool) -> Step<()> {
         packet.write(0, hop.macs)?;
         let kind = EtherType { kind: if is_v4 { IPV4 } else { IPV6 } };
         if self.count > 0 {
@@ -54,9 +54,15 @@ impl Link {
         packet.write(ETHERNET_BYTES - size_of::<EtherType>() + self.count * size_of::<Tag>(), kind)
     }
 
+    /// As it came.
+    #[inline(always)]
+    pub fn same(&self) -> Hop {
+        Hop { macs: self.macs, interface: 0 }
+    }
+
     /// Back to whom it came from.
     #[inline(always)]
-    pub(crate) fn back(&self) -> Hop {
+    pub fn back(&self) -> Hop {
         Hop { macs: Macs { destination: self.macs.source, source: self.macs.destination }, interface: 0 }
     }
 }
@@ -64,13 +70,13 @@ impl Link {
 impl Hop {
     /// Only the MACs, in place.
     #[inline(always)]
-    pub(crate) fn write(&self, packet: &Packet) -> Step<()> {
+    pub fn write(&self, packet: &Packet) -> Step<()> {
         packet.write(0, self.macs)
     }
 
     /// Send the packet off; nothing may be changed after it.
     #[inline(always)]
-    pub(crate) fn send(&self) -> Verdict {
+    pub fn send(&self) -> Verdict {
         if self.interface == 0 {
             return Verdict::TRANSMIT;
         }
@@ -82,7 +88,7 @@ impl Hop {
 
 /// The next hop to a backend.
 #[inline(always)]
-pub(crate) fn to_backend(packet: &Packet, backend: &Backend, settings: &Settings, link: &Link) -> Step<Hop> {
+pub fn to_backend(packet: &Packet, backend: &Backend, settings: &Settings, link: &Link) -> Step<Hop> {
     let mac = if is_none(backend.mac) { settings.gateway_mac } else { backend.mac };
     if is_none(mac) {
         let source = if backend.address.is_v4() { &settings.source_v4 } else { &settings.source_v6 };
@@ -95,7 +101,7 @@ pub(crate) fn to_backend(packet: &Packet, backend: &Backend, settings: &Settings
 
 /// The next hop as the kernel's routes and neighbours have it.
 #[inline(always)]
-pub(crate) fn by_routes(packet: &Packet, source: &Address, destination: &Address) -> Step<Hop> {
+pub fn by_routes(packet: &Packet, source: &Address, destination: &Address) -> Step<Hop> {
     // SAFETY: integers and unions of integers.
     let mut question: bpf_fib_lookup = unsafe { mem::zeroed() };
     question.ifindex = packet.interface();

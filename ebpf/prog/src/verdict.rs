@@ -10,52 +10,52 @@ use aya_ebpf::bindings::xdp_action;
 /// One number and no enum: an enum's variants share a register, and what another variant left there may be a pointer, which the verifier does
 /// not let a program look at.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Verdict(u32);
+pub struct Verdict(u32);
 
 /// The next thing, or the end.
-pub(crate) type Step<T> = Result<T, Verdict>;
+pub type Step<T> = Result<T, Verdict>;
 
 const REASON_SHIFT: u32 = 8;
 
 impl Verdict {
     /// Not ours: up to the stack.
-    pub(crate) const PASS: Self = Self(xdp_action::XDP_PASS);
+    pub const PASS: Self = Self(xdp_action::XDP_PASS);
     /// Out of the interface it came in by.
-    pub(crate) const TRANSMIT: Self = Self(xdp_action::XDP_TX);
+    pub const TRANSMIT: Self = Self(xdp_action::XDP_TX);
 
     /// Up to the stack, counted.
     #[inline(always)]
-    pub(crate) const fn pass_for(reason: Reason) -> Self {
+    pub const fn pass_for(reason: Reason) -> Self {
         Self(xdp_action::XDP_PASS | (reason as u32 + 1) << REASON_SHIFT)
     }
 
     /// Dropped, counted.
     #[inline(always)]
-    pub(crate) const fn drop(reason: Reason) -> Self {
+    pub const fn drop(reason: Reason) -> Self {
         Self(xdp_action::XDP_DROP | (reason as u32 + 1) << REASON_SHIFT)
     }
 
     /// Out of another interface: the kernel's answer to the redirection.
     #[inline(always)]
-    pub(crate) const fn redirect(action: u32) -> Self {
+    pub const fn redirect(action: u32) -> Self {
         Self(action & ((1 << REASON_SHIFT) - 1))
     }
 
     /// The kernel's number.
     #[inline(always)]
-    pub(crate) const fn action(self) -> u32 {
+    pub const fn action(self) -> u32 {
         self.0 & ((1 << REASON_SHIFT) - 1)
     }
 
     /// The number of the reason to count.
     #[inline(always)]
-    pub(crate) const fn reason(self) -> Option<u32> {
+    pub const fn reason(self) -> Option<u32> {
         (self.0 >> REASON_SHIFT).checked_sub(1)
     }
 
     /// Was it dropped?
     #[inline(always)]
-    pub(crate) const fn is_drop(self) -> bool {
+    pub const fn is_drop(self) -> bool {
         self.action() == xdp_action::XDP_DROP
     }
 }

@@ -1,12 +1,12 @@
 //! One loaded balancer with maps of its own, seen by nobody else, gone when it is dropped.
 
 use abi::{
-    Away, AwayKey, Backend, Counters, FlowKey, NatFlow, Origin, OriginKey, Pin, PoolAddress, PortKey, Ports, Reason, Service, Settings,
-    Slot,
+    Away, AwayKey, Backend, Counters, DecapSettings, FlowKey, NatFlow, Origin, OriginKey, Pin, PoolAddress, PortKey, Ports, Reason,
+    Service, Settings, Slot,
 };
 use aya::maps::{Array, ArrayOfMaps, HashMap, MapData, PerCpuArray};
 use aya::programs::{TestRunOptions, Xdp};
-use aya::{Ebpf, EbpfLoader, TestRun as _};
+use aya::{Ebpf, EbpfError, EbpfLoader, TestRun as _};
 
 /// The kernel's answer for a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,9 +26,11 @@ pub enum Verdict {
 /// Slots of the tables under test: all of them, as in earnest.
 pub const SLOTS: u32 = abi::limits::SLOTS;
 
-/// A balancer in this kernel.
+/// A program with its maps in this kernel.
 pub struct Kernel {
     ebpf: Ebpf,
+    program: &'static str,
+    reasons: &'static str,
 }
 
 impl Kernel {
@@ -40,10 +42,24 @@ impl Kernel {
         let mut loader = EbpfLoader::new();
         // Small maps, so that tests reach their ends.
         loader.map_max_entries("PINS", 8).map_max_entries("FRAGMENTS", 64).map_max_entries("SESSIONS", 64).map_max_entries("NAT_FLOWS", 4);
-        let mut ebpf = loader.load(l4::programs::BALANCER).expect("loading needs root: run the tests as root");
-        let program: &mut Xdp = ebpf.program_mut("balance").expect("it is there").try_into().expect("it is for XDP");
+        Self::of(loader.load(l4::programs::BALANCER), "balance", "REASONS")
+    }
+
+    /// Load the decapsulation of an origin.
+    ///
+    /// # Panics
+    /// As [`Self::load`].
+    pub fn load_origin(settings: DecapSettings) -> Self {
+        let mut kernel = Self::of(Ebpf::load(l4::programs::ORIGIN), "decapsulate", "DECAP_REASONS");
+        kernel.array("DECAP").set(0, settings, 0).expect("it has one");
+        kernel
+    }
+
+    fn of(loaded: Result<Ebpf, EbpfError>, name: &'static str, reasons: &'static str) -> Self {
+        let mut ebpf = loaded.expect("loading needs root: run the tests as root");
+        let program: &mut Xdp = ebpf.program_mut(name).expect("it is there").try_into().expect("it is for XDP");
         program.load().unwrap_or_else(|error| panic!("the verifier refuses: {error}"));
-        Self { ebpf }
+        Self { ebpf, program: name, reasons }
     }
 
     /// Instructions that the verifier walked through.
@@ -51,7 +67,7 @@ impl Kernel {
     /// # Panics
     /// When the kernel does not say.
     pub fn verified_instructions(&self) -> u32 {
-        let program: &Xdp = self.ebpf.program("balance").expect("it is there").try_into().expect("it is for XDP");
+        let program: &Xdp = self.ebpf.program(self.program).expect("it is there").try_into().expect("it is for XDP");
         program.info().expect("the kernel tells").verified_instruction_count().expect("since 5.16")
     }
 
@@ -60,7 +76,7 @@ impl Kernel {
     /// # Panics
     /// When the kernel refuses to run it.
     pub fn run(&self, frame: &[u8]) -> (Verdict, Vec<u8>) {
-        let program: &Xdp = self.ebpf.program("balance").expect("it is there").try_into().expect("it is for XDP");
+        let program: &Xdp = self.ebpf.program(self.program).expect("it is there").try_into().expect("it is for XDP");
         let mut out = vec![0_u8; 4096];
         let mut options = TestRunOptions::new();
         options.data_in = Some(frame);
@@ -140,7 +156,7 @@ impl Kernel {
 
     /// How often something happened since the start.
     pub fn reason(&mut self, reason: Reason) -> u64 {
-        let counters: PerCpuArray<_, u64> = self.map("REASONS");
+        let counters: PerCpuArray<_, u64> = self.map(self.reasons);
         counters.get(&(reason as u32), 0).expect("it is there").iter().sum()
     }
 

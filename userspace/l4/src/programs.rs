@@ -4,3 +4,6 @@
 
 /// Forwards packets: to be attached to a balancer's interfaces.
 pub static BALANCER: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/balancer"));
+
+/// Opens envelopes: to be attached to an origin's interfaces.
+pub static ORIGIN: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/origin"));

@@ -3,16 +3,16 @@
 use crate::encap::{self, Letter};
 use crate::icmp::{self, Message};
 use crate::nat::{self, Ends};
-use crate::packet::Packet;
-use crate::parse::{self, Parsed, Piece};
-use crate::route::{self, Link};
 use crate::slot::{self, Choice};
-use crate::verdict::{Step, Verdict};
 use crate::vip::{self, Found};
 use crate::{count, fragment, maps, reset};
 use abi::{
     Backend, FlowKey, MODE_DSR, MODE_NAT_GATEWAY, MODE_NAT_POOL, MODE_TERMINATE, Origin, Reason, Settings, protocols, service_flags,
 };
+use prog::packet::Packet;
+use prog::parse::{self, Parsed, Piece};
+use prog::route::{self, Link};
+use prog::verdict::{Step, Verdict};
 
 /// Whose packet it is.
 enum Whose {
@@ -28,7 +28,7 @@ enum Whose {
 
 /// What the kernel is told of a packet. Whatever its end is, it is counted.
 #[inline(always)]
-pub fn balance(packet: &Packet) -> u32 {
+pub(crate) fn balance(packet: &Packet) -> u32 {
     let verdict = match story(packet) {
         Ok(verdict) | Err(verdict) => verdict,
     };
@@ -157,8 +157,14 @@ fn deliver(packet: &Packet, found: &Found, delivery: &Delivery<'_>) -> Step<Verd
         return icmp::too_big(packet, parsed, mtu - overhead, settings);
     }
     let link = Link::read(packet, parsed)?;
-    let hop = route::to_backend(packet, backend, settings, &link)?;
+    let hop = route::to_backend(packet, backend, settings, &link).map_err(unresolved)?;
     encap::send(packet, found.service.via, &Letter { parsed, backend, choice, link: &link, hop: &hop, settings })
+}
+
+/// A packet for another machine is nothing that our stack could send there.
+#[inline(always)]
+fn unresolved(_: Verdict) -> Verdict {
+    Verdict::drop(Reason::NoNeighbour)
 }
 
 /// Translation: to the origin under other ends.

@@ -4,7 +4,6 @@
 //! What the keys and values mean, and who writes what in which order, stands in `abi`.
 #![expect(unsafe_code, reason = "map values are memory that the kernel lends: each access says why it is right")]
 
-use crate::parse::Parsed;
 use abi::{
     Away, AwayKey, Backend, Counters, FlowKey, Fragment, FragmentKey, NatFlow, Origin, OriginKey, Pin, PoolAddress, PoolKey, PortKey,
     Ports, REASONS_MAX, Service, Session, Settings, Slot, limits,
@@ -12,6 +11,7 @@ use abi::{
 use aya_ebpf::bindings::{BPF_F_NO_PREALLOC, BPF_NOEXIST};
 use aya_ebpf::btf_maps::{Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray};
 use aya_ebpf::macros::btf_map;
+use prog::parse::Parsed;
 
 /// One cluster's slots.
 type Table = Array<Slot, { limits::SLOTS as usize }>;

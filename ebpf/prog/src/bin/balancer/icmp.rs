@@ -4,15 +4,15 @@
 //! a budget, and an error is never answered by an error (RFC 1122, 3.2.2; RFC 4443, 2.4).
 
 use crate::budget::{self, Budget};
-use crate::checksum::{self, Sum};
 use crate::count;
-use crate::packet::Packet;
-use crate::parse::{self, Parsed, Piece};
-use crate::route::Link;
-use crate::verdict::{Step, Verdict};
 use crate::vip::{self, Found};
-use crate::wire::{FRAGMENT_OFFSET, HOPS, Icmp, Ipv4, Ipv6, TransportPorts};
 use abi::{Address, FlowKey, MODE_ECHO, Reason, Settings, protocols, service_flags};
+use prog::checksum::{self, Sum};
+use prog::packet::Packet;
+use prog::parse::{self, Parsed, Piece};
+use prog::route::Link;
+use prog::verdict::{Step, Verdict};
+use prog::wire::{FRAGMENT_OFFSET, HOPS, Icmp, Ipv4, Ipv6, TransportPorts};
 
 /// What an ICMP packet to one of our addresses is.
 pub(crate) enum Message {
@@ -107,18 +107,18 @@ pub(crate) fn echo(packet: &Packet, parsed: &Parsed, found: &Found, settings: &S
     packet.write(parsed.transport, icmp)?;
     // Addresses change places, which no checksum notices; the hops begin anew.
     if parsed.is_v4() {
-        let mut ip: Ipv4 = packet.read(parsed.ip())?;
+        let mut ip: Ipv4 = packet.read(parsed.ip)?;
         let before = Sum::new().half(u16::from_ne_bytes([ip.ttl, ip.protocol]));
         ip.ttl = HOPS;
         let after = Sum::new().half(u16::from_ne_bytes([ip.ttl, ip.protocol]));
         ip.checksum = checksum::replaced(ip.checksum, before, after);
         (ip.source, ip.destination) = (ip.destination, ip.source);
-        packet.write(parsed.ip(), ip)?;
+        packet.write(parsed.ip, ip)?;
     } else {
-        let mut ip: Ipv6 = packet.read(parsed.ip())?;
+        let mut ip: Ipv6 = packet.read(parsed.ip)?;
         ip.hops = HOPS;
         (ip.source, ip.destination) = (ip.destination, ip.source);
-        packet.write(parsed.ip(), ip)?;
+        packet.write(parsed.ip, ip)?;
     }
     let hop = Link::read(packet, parsed)?.back();
     hop.write(packet)?;
@@ -142,21 +142,21 @@ pub(crate) fn too_big(packet: &Packet, parsed: &Parsed, mtu: usize, settings: &S
     }
     let link = Link::read(packet, parsed)?;
     let hop = link.back();
-    packet.cut(parsed.ip() + QUOTE)?;
+    packet.cut(parsed.ip + QUOTE)?;
     let header = if parsed.is_v4() { size_of::<Ipv4>() } else { size_of::<Ipv6>() };
     packet.grow(header + size_of::<Icmp>())?;
     link.write(packet, &hop, parsed.is_v4())?;
     let bytes = (size_of::<Icmp>() + QUOTE) as u16;
-    let at = parsed.ip() + header;
+    let at = parsed.ip + header;
     let (kind, code) = if parsed.is_v4() { (UNREACHABLE_V4, FRAGMENTATION_NEEDED) } else { (TOO_BIG_V6, 0) };
     let mut icmp = Icmp { kind, code, checksum: 0, rest: (mtu as u32).to_be() };
     packet.write(at, icmp)?;
     let client = parsed.flow.source;
     let mut sum = packet.sum::<{ size_of::<Icmp>() + QUOTE }>(at)?;
     if parsed.is_v4() {
-        packet.write(parsed.ip(), Ipv4::made(protocols::ICMP, bytes, source.v4_word(), client.v4_word()))?;
+        packet.write(parsed.ip, Ipv4::made(protocols::ICMP, bytes, source.v4_word(), client.v4_word()))?;
     } else {
-        packet.write(parsed.ip(), Ipv6::made(protocols::ICMPV6, bytes, source.0, client.0))?;
+        packet.write(parsed.ip, Ipv6::made(protocols::ICMPV6, bytes, source.0, client.0))?;
         sum = sum.plus(checksum::pseudo(source, &client, protocols::ICMPV6, bytes));
     }
     icmp.checksum = sum.checksum();

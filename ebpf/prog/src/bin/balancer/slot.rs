@@ -4,14 +4,14 @@
 //! away stand in `abi::slot`.
 
 use crate::budget::{self, Budget};
-use crate::parse::Parsed;
-use crate::verdict::{Step, Verdict};
 use crate::vip::Found;
 use crate::{count, maps};
 use abi::{
     AWAY, Away, AwayKey, NO_BACKEND, OWNER, Pin, Reason, Session, Settings, Slot, VIA_GUE, backend_flags, flow_hash, pin_flags, protocols,
     service_flags, slot_of,
 };
+use prog::parse::Parsed;
+use prog::verdict::{Step, Verdict};
 
 /// Nobody lives.
 pub(crate) const NOBODY: Verdict = Verdict::drop(Reason::NoBackend);

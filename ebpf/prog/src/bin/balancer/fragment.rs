@@ -4,9 +4,9 @@
 //! fragmented packets, and nothing else.
 
 use crate::budget::{self, Budget};
-use crate::parse::{Parsed, Piece};
 use crate::{count, maps};
 use abi::{Fragment, FragmentKey, Reason, Settings};
+use prog::parse::{Parsed, Piece};
 
 /// Give a later fragment the ports of its first, and say which backend that went to.
 #[inline(always)]

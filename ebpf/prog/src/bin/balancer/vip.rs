@@ -1,8 +1,8 @@
 //! Whose packet is it? From address, protocol and port to a service.
 
 use crate::maps;
-use crate::parse::Parsed;
 use abi::{FlowKey, NO_SERVICE, PortKey, Ports, Service};
+use prog::parse::Parsed;
 
 /// A service and its number.
 #[derive(Clone, Copy)]

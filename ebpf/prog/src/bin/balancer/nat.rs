@@ -4,15 +4,15 @@
 //! port. With a pool both ends change, and each flow is kept twice.
 
 use crate::budget::{self, Budget};
-use crate::checksum::{self, Sum};
-use crate::packet::Packet;
-use crate::parse::{Parsed, Piece};
+use crate::maps;
 use crate::slot::{self, Choice};
-use crate::verdict::{Step, Verdict};
 use crate::vip::Found;
-use crate::wire::{Ipv4, Ipv6, Tcp, Udp};
-use crate::{encap, maps};
 use abi::{Address, Backend, FlowKey, NatFlow, Origin, OriginKey, Pin, PoolKey, Reason, Settings, protocols, tcp_flags};
+use prog::checksum::{self, Sum};
+use prog::packet::Packet;
+use prog::parse::{Parsed, Piece};
+use prog::verdict::{Step, Verdict};
+use prog::wire::{Ipv4, Ipv6, Tcp, Udp};
 
 /// The ends of a packet as they are to be; ports in network order.
 #[derive(Clone, Copy)]
@@ -172,7 +172,7 @@ pub(crate) fn translate(packet: &Packet, parsed: &Parsed, ends: &Ends) -> Step<(
     let before = Sum::new().address(&flow.source).address(&flow.destination);
     let after = Sum::new().address(&ends.source).address(&ends.destination);
     if parsed.is_v4() {
-        let mut ip: Ipv4 = packet.read(parsed.ip())?;
+        let mut ip: Ipv4 = packet.read(parsed.ip)?;
         if ip.ttl <= 1 {
             return Err(Verdict::PASS);
         }
@@ -181,15 +181,15 @@ pub(crate) fn translate(packet: &Packet, parsed: &Parsed, ends: &Ends) -> Step<(
         let new_hop = u16::from_ne_bytes([ip.ttl, ip.protocol]);
         ip.checksum = checksum::replaced(ip.checksum, before.half(old_hop), after.half(new_hop));
         (ip.source, ip.destination) = (ends.source.v4_word(), ends.destination.v4_word());
-        packet.write(parsed.ip(), ip)?;
+        packet.write(parsed.ip, ip)?;
     } else {
-        let mut ip: Ipv6 = packet.read(parsed.ip())?;
+        let mut ip: Ipv6 = packet.read(parsed.ip)?;
         if ip.hops <= 1 {
             return Err(Verdict::PASS);
         }
         ip.hops -= 1;
         (ip.source, ip.destination) = (ends.source.0, ends.destination.0);
-        packet.write(parsed.ip(), ip)?;
+        packet.write(parsed.ip, ip)?;
     }
     if parsed.piece == Piece::Later {
         return Ok(());
@@ -204,7 +204,7 @@ pub(crate) fn translate(packet: &Packet, parsed: &Parsed, ends: &Ends) -> Step<(
     } else {
         let mut udp: Udp = packet.read(parsed.transport)?;
         if udp.checksum != 0 {
-            udp.checksum = encap::never_zero(checksum::replaced(udp.checksum, before, after));
+            udp.checksum = checksum::never_zero(checksum::replaced(udp.checksum, before, after));
         }
         (udp.source, udp.destination) = (ends.source_port, ends.destination_port);
         packet.write(parsed.transport, udp)

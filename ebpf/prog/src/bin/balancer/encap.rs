@@ -3,17 +3,17 @@
 //! The outer family is that of the backend's address, whatever is inside. The outer header takes over the type of service with its ECN bits
 //! (RFC 6040, 4.1), and is never fragmented: whoever sent what does not fit is told (`icmp`).
 
-use crate::checksum::{self, Sum};
 use crate::maps;
-use crate::packet::Packet;
-use crate::parse::{Parsed, Piece};
-use crate::route::{Hop, Link};
 use crate::slot::Choice;
-use crate::verdict::{Step, Verdict};
-use crate::wire::{DONT_FRAGMENT, HOPS, Ipv4, Ipv6, Udp};
 use abi::{
     Address, Away, Backend, Candidates, GUE_PORT, GUE_PRIVATE_KIND, GueHeader, NO_BACKEND, Reason, Settings, VIA_GUE, VIA_L2, protocols,
 };
+use prog::checksum::{self, Sum};
+use prog::packet::Packet;
+use prog::parse::{Parsed, Piece};
+use prog::route::{Hop, Link};
+use prog::verdict::{Step, Verdict};
+use prog::wire::{DONT_FRAGMENT, HOPS, Ipv4, Ipv6, Udp};
 
 /// Everything that an envelope needs.
 pub(crate) struct Letter<'a> {
@@ -111,7 +111,7 @@ fn gue_with_candidates(packet: &Packet, letter: &Letter<'_>, away: &Away) -> Ste
     let protocol = if letter.parsed.is_v4() { protocols::IPV4 } else { protocols::IPV6 };
     let header = GueHeader { version_length: (private / 4) as u8, protocol, flags: PRIVATE };
     let head = Candidates { kind: GUE_PRIVATE_KIND, count: count as u8, padding: 0 };
-    let at = letter.parsed.ip() + outer_bytes(letter.backend) + size_of::<Udp>();
+    let at = letter.parsed.ip + outer_bytes(letter.backend) + size_of::<Udp>();
     packet.write(at, header)?;
     packet.write(at + size_of::<GueHeader>(), head)?;
     let mut sum = Sum::new()
@@ -140,7 +140,7 @@ fn gue_with_candidates(packet: &Packet, letter: &Letter<'_>, away: &Away) -> Ste
 fn outer(packet: &Packet, letter: &Letter<'_>, protocol: u8, bytes: usize) -> Step<()> {
     let is_v4 = letter.backend.address.is_v4();
     letter.link.write(packet, letter.hop, is_v4)?;
-    let at = letter.parsed.ip();
+    let at = letter.parsed.ip;
     let source = source(letter)?;
     if is_v4 {
         let ip = Ipv4 {
@@ -190,9 +190,9 @@ fn udp(packet: &Packet, letter: &Letter<'_>, bytes: usize, inside: Option<Sum>) 
             .half(udp.destination)
             .half(udp.length)
             .plus(inside);
-        udp.checksum = never_zero(sum.checksum());
+        udp.checksum = checksum::never_zero(sum.checksum());
     }
-    packet.write(letter.parsed.ip() + outer_bytes(letter.backend), udp)
+    packet.write(letter.parsed.ip + outer_bytes(letter.backend), udp)
 }
 
 /// The sum of the whole packet inside, without reading it: a transport's checksum makes the sum of its header and data the complement of its
@@ -211,9 +211,9 @@ fn sum_inside(packet: &Packet, parsed: &Parsed) -> Step<Option<Sum>> {
             _ => Some(Sum::new().less(pseudo)),
         });
     }
-    let ip: Ipv6 = packet.read(parsed.ip())?;
+    let ip: Ipv6 = packet.read(parsed.ip)?;
     // Extension headers would have to be summed up, and are not.
-    if parsed.transport != parsed.ip() + size_of::<Ipv6>() {
+    if parsed.transport != parsed.ip + size_of::<Ipv6>() {
         return Ok(None);
     }
     let pseudo = checksum::pseudo(&Address(ip.source), &Address(ip.destination), ip.next, transport_bytes(parsed));
@@ -222,13 +222,7 @@ fn sum_inside(packet: &Packet, parsed: &Parsed) -> Step<Option<Sum>> {
 
 #[inline(always)]
 fn transport_bytes(parsed: &Parsed) -> u16 {
-    (parsed.ip() + usize::from(parsed.bytes) - parsed.transport) as u16
-}
-
-/// A UDP checksum of 0 would say that there is none.
-#[inline(always)]
-pub(crate) fn never_zero(checksum: u16) -> u16 {
-    if checksum == 0 { 0xffff } else { checksum }
+    (parsed.ip + usize::from(parsed.bytes) - parsed.transport) as u16
 }
 
 /// Our own address of the envelope's family.

@@ -1,18 +1,33 @@
-//! The program at the interfaces of a balancer.
+//! The program at the interfaces of a balancer: its entry, and its rooms.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
+#![cfg_attr(not(target_arch = "bpf"), expect(dead_code, reason = "built for this machine only so that the lints see it"))]
 #![cfg_attr(target_arch = "bpf", expect(unsafe_code, reason = "sections and symbols are how the loader finds a program"))]
+#![expect(clippy::inline_always, reason = "one function is what the verifier understands and what is fast")]
+#![expect(clippy::cast_possible_truncation, reason = "header fields are cut to their width on purpose")]
+
+mod budget;
+mod count;
+mod encap;
+mod fragment;
+mod icmp;
+mod maps;
+mod nat;
+mod reset;
+mod slot;
+mod story;
+mod vip;
 
 #[cfg(target_arch = "bpf")]
 mod program {
     use aya_ebpf::EbpfContext as _;
     use aya_ebpf::macros::xdp;
     use aya_ebpf::programs::XdpContext;
-    use prog::Packet;
+    use prog::packet::Packet;
 
     /// Forward what belongs to a VIP; everything else goes up to the stack.
     #[xdp(frags)]
     pub(crate) fn balance(context: XdpContext) -> u32 {
-        prog::balance::balance(&Packet::new(context.as_ptr().cast()))
+        crate::story::balance(&Packet::new(context.as_ptr().cast()))
     }
 
     #[panic_handler]
@@ -26,6 +41,6 @@ mod program {
     static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
 }
 
-/// On any other machine there is nothing to run: it is built there so that the lints see it.
+/// There is nothing to run outside the kernel.
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}
