@@ -5,18 +5,26 @@
 
 extern crate alloc;
 
+mod apply;
 mod attach;
 mod load;
 mod maglev;
 mod maps;
 mod mix;
+mod numbers;
 mod pin;
+mod plan;
 pub mod programs;
+mod services;
 mod slots;
+mod tables;
 
+pub use apply::{Maps, Write, apply, diff};
 pub use attach::{AttachError, Attachment, Mode, Wish};
 pub use load::{Balancer, LoadError, MAPS};
 pub use maglev::{Maglev, Member, TableSize};
 pub use maps::Kept;
+pub use numbers::Identity;
 pub use pin::{Folder, PinError, ROOT};
+pub use plan::{Held, Kind, Machine, Plan, PlanFault, Wishes};
 pub use slots::Slots;

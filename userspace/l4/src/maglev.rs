@@ -21,6 +21,11 @@ impl TableSize {
     /// The sizes there are.
     pub const ALL: [Self; 4] = [Self(4_093), Self(16_381), Self::DEFAULT, Self(262_139)];
 
+    /// The size of so many slots, if there is one.
+    pub fn new(slots: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|size| size.0 == slots)
+    }
+
     /// Slots.
     pub const fn slots(self) -> u32 {
         self.0
