@@ -1,53 +1,163 @@
-//! A connection that speaks HTTP: a codec on a stream. Whoever asks for the next Part drives it; HTTP/1 needs no task of its own.
+//! A connection that speaks HTTP, downstream or upstream: a codec on a stream. Which version it speaks shows only here and in the two files
+//! beside it.
 
-use core::{cell::RefCell, future::poll_fn, task::Poll};
-use io::{AtRest, Stream};
-use model::{Cause, Fault, Head, Part, StreamId};
+use core::task::Poll;
+use io::AtRest;
+use model::{Fault, HeadLimits, Scheme, StreamId};
 use std::rc::Rc;
 
-use crate::{Codec, Exchange};
+use crate::{
+    Exchange, Transport,
+    multiplex::{Multiplex, PREFACE},
+    serial::Serial,
+};
 
-/// A connection, downstream or upstream.
-pub struct Conn {
-    stream: Stream,
-    state: RefCell<State>,
+/// What a connection is told by its listener or cluster.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How large a head may be.
+    pub limits: HeadLimits,
+    /// How clients reach us. Means nothing on the client side.
+    pub scheme: Scheme,
+    /// What HTTP/2 wants to know besides.
+    pub h2: Rc<h2::Settings>,
 }
 
-struct State {
-    codec: Codec,
-    exchanges: u64,
+impl Default for Settings {
+    fn default() -> Self {
+        Self { limits: HeadLimits::default(), scheme: Scheme::Http, h2: Rc::default() }
+    }
+}
+
+impl Settings {
+    fn h1(&self) -> h1::Settings {
+        h1::Settings { limits: self.limits, scheme: self.scheme }
+    }
+}
+
+/// A connection.
+pub struct Conn {
+    pub(crate) transport: Transport,
+    pub(crate) http: Http,
+}
+
+pub(crate) enum Http {
+    /// One exchange after the other (HTTP/1): whoever asks for the next Part drives it.
+    Serial(Serial),
+    /// Many at once (HTTP/2): the connection's task drives it.
+    Multiplex(Rc<Multiplex>),
+}
+
+/// What has come on a connection that carries many exchanges.
+pub enum Arrival {
+    /// A request.
+    Exchange(Exchange),
+    /// A request that was refused before it became an exchange, or a limit that was reached: to be counted.
+    Rejected(Fault),
+    /// A limit was reached, by its name: to be counted.
+    Reached(&'static str),
+    /// An upstream connection takes more exchanges than before.
+    Room,
+    /// The connection is over; by a fault, if there is one.
+    Over(Option<Fault>),
 }
 
 impl Conn {
-    /// A downstream connection: the peer sends requests.
-    pub fn server(stream: Stream, settings: h1::Settings) -> Rc<Self> {
-        Self::new(stream, Codec::H1(h1::Connection::server(settings)))
+    /// A downstream connection: the peer sends requests, one after the other until its first bytes [say otherwise](Self::begins_multiplexed).
+    pub fn server(transport: Transport, settings: &Settings) -> Rc<Self> {
+        Rc::new(Self { transport, http: Http::Serial(Serial::new(h1::Connection::server(settings.h1()))) })
     }
 
-    /// An upstream connection: the peer answers requests.
-    pub fn client(stream: Stream, settings: h1::Settings) -> Rc<Self> {
-        Self::new(stream, Codec::H1(h1::Connection::client(settings)))
+    /// An upstream connection: the peer answers requests, one after the other.
+    pub fn client(transport: Transport, settings: &Settings) -> Rc<Self> {
+        Rc::new(Self { transport, http: Http::Serial(Serial::new(h1::Connection::client(settings.h1()))) })
     }
 
-    fn new(stream: Stream, codec: Codec) -> Rc<Self> {
-        Rc::new(Self { stream, state: RefCell::new(State { codec, exchanges: 0 }) })
+    /// An upstream connection that carries many exchanges at once. Somebody has to [drive](Self::poll_arrival) it.
+    pub fn multiplexed_client(transport: Transport, settings: &Settings) -> Rc<Self> {
+        Self::multiplexed(transport, h2::Connection::client(Rc::clone(&settings.h2)))
     }
 
-    /// The stream beneath.
-    pub fn stream(&self) -> &Stream {
-        &self.stream
+    fn multiplexed(transport: Transport, codec: h2::Connection) -> Rc<Self> {
+        let multiplex = Multiplex::new(codec, &transport);
+        transport.set_layer(Rc::clone(&multiplex) as Rc<dyn io::Layer>);
+        Rc::new(Self { transport, http: Http::Multiplex(multiplex) })
+    }
+
+    /// What a downstream connection is, now that its first bytes have come: one that carries many exchanges, if they are such a one's (RFC 9113
+    /// §3.4). `None`: there are too few bytes to tell yet.
+    pub async fn sniff(self: Rc<Self>, settings: &Settings) -> Rc<Self> {
+        let mut gathered = buf::Chunk::default();
+        loop {
+            let Ok(chunk) = self.transport.receive().await else { break };
+            let ended = chunk.is_empty();
+            gathered = if gathered.is_empty() { chunk } else { buf::Chunk::from([&gathered[..], &chunk[..]].concat()) };
+            if ended || gathered.len() >= PREFACE.len() || !PREFACE.starts_with(&gathered) {
+                break;
+            }
+            // A receive buffer is never kept.
+            gathered.move_to_heap();
+        }
+        let multiplexed = gathered.starts_with(PREFACE);
+        self.transport.put_back(gathered);
+        if !multiplexed {
+            return self;
+        }
+        match Rc::try_unwrap(self) {
+            Ok(conn) => Self::multiplexed(conn.transport, h2::Connection::server(Rc::clone(&settings.h2))),
+            Err(shared) => shared,
+        }
+    }
+
+    /// Whether the first bytes that have come may begin a connection with many exchanges: then it is to be [looked at](Self::sniff).
+    pub fn may_be_multiplexed(&self) -> bool {
+        let Http::Serial(_) = &self.http else { return false };
+        let Poll::Ready(Ok(chunk)) = self.transport.poll_receive() else { return false };
+        let common = chunk.len().min(PREFACE.len());
+        let may = common > 0 && chunk[..common] == PREFACE[..common];
+        self.transport.put_back(chunk);
+        may
+    }
+
+    /// Whether it carries many exchanges at once.
+    pub fn is_multiplexed(&self) -> bool {
+        matches!(self.http, Http::Multiplex(_))
+    }
+
+    /// What it stands on.
+    pub fn transport(&self) -> &Transport {
+        &self.transport
     }
 
     /// How many exchanges there have been.
     pub fn exchanges(&self) -> u64 {
-        self.state.borrow().exchanges
+        match &self.http {
+            Http::Serial(serial) => serial.exchanges(),
+            Http::Multiplex(multiplex) => multiplex.exchanges(),
+        }
+    }
+
+    /// How many exchanges are under way, on a connection that carries many.
+    pub fn under_way(&self) -> usize {
+        match &self.http {
+            Http::Serial(_) => 0,
+            Http::Multiplex(multiplex) => multiplex.under_way(),
+        }
+    }
+
+    /// How many more exchanges an upstream connection takes now, beside those under way.
+    pub fn capacity(&self) -> u32 {
+        match &self.http {
+            Http::Serial(serial) => u32::from(serial.can_reuse()),
+            Http::Multiplex(multiplex) => multiplex.capacity(),
+        }
     }
 
     /// Ready when the next request's first bytes are there (`true`) or the peer has closed (`false`).
     pub fn poll_readable(&self) -> Poll<bool> {
-        match self.stream.poll_receive() {
+        match self.transport.poll_receive() {
             Poll::Ready(Ok(chunk)) if !chunk.is_empty() => {
-                self.stream.put_back(chunk);
+                self.transport.put_back(chunk);
                 Poll::Ready(true)
             }
             Poll::Ready(_) => Poll::Ready(false),
@@ -57,40 +167,89 @@ impl Conn {
 
     /// The next exchange: of a downstream connection the one whose first bytes are there, of an upstream one a request to be sent.
     pub fn exchange(self: &Rc<Self>) -> Exchange {
-        let mut state = self.state.borrow_mut();
-        state.exchanges += 1;
-        Exchange::new(Rc::clone(self), StreamId(state.exchanges - 1))
+        let id = match &self.http {
+            Http::Serial(serial) => serial.begin(),
+            Http::Multiplex(_) => StreamId(0),
+        };
+        Exchange::new(Rc::clone(self), id)
+    }
+
+    /// Drives a connection that carries many exchanges: ready when something has come that its owner must know.
+    pub fn poll_arrival(self: &Rc<Self>) -> Poll<Arrival> {
+        let Http::Multiplex(multiplex) = &self.http else { return Poll::Ready(Arrival::Over(None)) };
+        multiplex.poll_arrival(&self.transport).map(|arrival| match arrival {
+            Ok((id, inlet)) => Arrival::Exchange(Exchange::arrived(Rc::clone(self), id, inlet)),
+            Err(other) => other,
+        })
+    }
+
+    /// Lets a connection that carries many exchanges take no more of them, and end with the last; `at_once`: without listening for those that
+    /// are on their way.
+    pub fn leave(&self, at_once: bool) {
+        if let Http::Multiplex(multiplex) = &self.http {
+            multiplex.leave(at_once);
+            self.transport.wants_to_send();
+        }
+    }
+
+    /// Gives back memory that an idle connection can be without.
+    pub fn shrink(&self) {
+        if let Http::Multiplex(multiplex) = &self.http {
+            multiplex.shrink();
+        }
     }
 
     /// Whether another exchange may follow: everything so far is complete in both directions.
     pub fn can_reuse(&self) -> bool {
-        self.state.borrow().codec.can_reuse() && !self.stream.has_received()
+        match &self.http {
+            Http::Serial(serial) => serial.can_reuse() && !self.transport.has_received(),
+            Http::Multiplex(multiplex) => multiplex.capacity() > 0,
+        }
     }
 
     /// Whether a further request may be read from the client.
     pub fn can_accept(&self) -> bool {
-        self.state.borrow().codec.can_reuse()
+        match &self.http {
+            Http::Serial(serial) => serial.can_reuse(),
+            Http::Multiplex(_) => true,
+        }
     }
 
     /// Whether the client has said that it sends nothing more, and sent nothing more: then nothing is lost by closing without listening.
     pub fn peer_has_ended(&self) -> bool {
-        self.state.borrow().codec.peer_has_ended() && !self.stream.has_received()
+        match &self.http {
+            Http::Serial(serial) => serial.peer_has_ended() && !self.transport.has_received(),
+            Http::Multiplex(_) => false,
+        }
     }
 
     /// Whether an upstream connection that has been idle is still silent and open.
     pub fn is_quiet(&self) -> bool {
-        !self.stream.has_received()
+        match &self.http {
+            Http::Serial(_) => !self.transport.has_received(),
+            Http::Multiplex(multiplex) => multiplex.capacity() > 0,
+        }
     }
 
-    /// Lets the next response say that it is the last one.
+    /// Whether part of a head (or of a frame) has come, but not all.
+    pub fn in_head(&self) -> bool {
+        match &self.http {
+            Http::Serial(serial) => serial.in_head(),
+            Http::Multiplex(multiplex) => multiplex.in_frame(),
+        }
+    }
+
+    /// Lets the next response say that it is the last one. What carries many exchanges [leaves](Self::leave) instead.
     pub fn close_after(&self) {
-        self.state.borrow_mut().codec.close_after();
+        if let Http::Serial(serial) = &self.http {
+            serial.close_after();
+        }
     }
 
     /// Takes an idle upstream connection to where other workers can take it.
     pub async fn rest(self: Rc<Self>) -> Option<AtRest> {
         let conn = Rc::try_unwrap(self).ok()?;
-        conn.stream.rest().await
+        conn.transport.rest().await
     }
 
     /// Throws away what the client still sends until it closes, up to `bytes_max`: closing a socket with unread bytes would reset the
@@ -98,116 +257,10 @@ impl Conn {
     pub async fn drain(&self, bytes_max: usize) {
         let mut drained = 0;
         while drained < bytes_max {
-            match self.stream.receive().await {
+            match self.transport.receive().await {
                 Ok(chunk) if !chunk.is_empty() => drained += chunk.len(),
                 Ok(_) | Err(_) => return,
             }
         }
-    }
-
-    // ---- for the exchange ----
-
-    pub(crate) fn poll_next(&self) -> Poll<Result<Part, Fault>> {
-        let mut state = self.state.borrow_mut();
-        loop {
-            // Once an exchange is complete in both directions, what comes is the next one's.
-            if state.codec.is_waiting() || (state.codec.receiving_done() && !state.codec.can_reuse()) {
-                return Poll::Pending;
-            }
-            let received = match self.stream.poll_receive() {
-                Poll::Ready(received) => received,
-                Poll::Pending => {
-                    // A message may be complete, or owe its End, without another byte.
-                    let mut nothing = buf::Chunk::default();
-                    return match state.codec.receive(&mut nothing) {
-                        Ok(None) => Poll::Pending,
-                        Ok(Some(part)) => Poll::Ready(Ok(part)),
-                        Err(fault) => Poll::Ready(Err(fault)),
-                    };
-                }
-            };
-            let Ok(mut chunk) = received else {
-                return Poll::Ready(Err(broken(&state.codec)));
-            };
-            let closed = chunk.is_empty();
-            let part = state.codec.receive(&mut chunk);
-            if !chunk.is_empty() {
-                self.stream.put_back(chunk);
-            }
-            match part {
-                Ok(Some(part)) => return Poll::Ready(Ok(part)),
-                Ok(None) if closed => return Poll::Ready(Self::closed(&mut state.codec)),
-                Ok(None) => {}
-                Err(fault) => return Poll::Ready(Err(fault)),
-            }
-        }
-    }
-
-    fn closed(codec: &mut Codec) -> Result<Part, Fault> {
-        match codec.eof() {
-            Ok(Some(part)) => Ok(part),
-            Ok(None) => Err(broken(codec)),
-            Err(fault) => Err(fault),
-        }
-    }
-
-    /// Ready when the peer has reset the connection, although nothing is awaited from it.
-    pub(crate) fn poll_broken(&self) -> Poll<()> {
-        self.stream.poll_broken()
-    }
-
-    pub(crate) fn poll_room(&self) -> Poll<Result<(), Fault>> {
-        self.stream.poll_room().map(|room| room.map_err(|_errno| broken(&self.state.borrow().codec)))
-    }
-
-    pub(crate) fn send(&self, part: Part) -> Result<(), Fault> {
-        let mut state = self.state.borrow_mut();
-        self.stream.write(|output| state.codec.send(part, output))
-    }
-
-    pub(crate) fn send_head(&self, head: &Head) -> Result<(), Fault> {
-        let mut state = self.state.borrow_mut();
-        self.stream.write(|output| state.codec.send_head(head, output))
-    }
-
-    pub(crate) fn is_complete(&self) -> bool {
-        let state = self.state.borrow();
-        state.codec.receiving_done() && state.codec.sending_done() || state.codec.can_reuse()
-    }
-
-    pub(crate) fn is_waiting_for_us(&self) -> bool {
-        self.state.borrow().codec.receiving_done()
-    }
-
-    pub(crate) fn in_head(&self) -> bool {
-        self.state.borrow().codec.in_head()
-    }
-
-    pub(crate) fn must_close(&self) -> bool {
-        self.state.borrow().codec.must_close()
-    }
-
-    /// Bytes of body that may go past both codecs, when both know its length and are in the middle of it.
-    pub(crate) fn raw_length(&self, to: &Self) -> Option<u64> {
-        let left = self.state.borrow().codec.raw_receive()?;
-        (to.state.borrow().codec.raw_send()? == left).then_some(left)
-    }
-
-    pub(crate) fn moved(&self, to: &Self, count: u64) {
-        self.state.borrow_mut().codec.moved_in(count);
-        to.state.borrow_mut().codec.moved_out(count);
-    }
-
-    /// Waits until everything written is in the kernel's hands.
-    pub(crate) async fn flushed(&self) -> Result<(), Fault> {
-        poll_fn(|_| self.stream.poll_flushed()).await.map_err(|_errno| broken(&self.state.borrow().codec))
-    }
-}
-
-/// The connection broke or ended between messages.
-fn broken(codec: &Codec) -> Fault {
-    match codec {
-        Codec::H1(codec) if codec.is_server() => Fault::client(Cause::DownstreamReset),
-        Codec::H1(_) => Fault::origin(Cause::UpstreamReset),
     }
 }

@@ -1,25 +1,38 @@
 //! One request and its response on one connection.
 
-use core::{future::poll_fn, task::Poll};
+use core::{
+    cell::{Cell, OnceCell},
+    future::poll_fn,
+    task::Poll,
+};
 use model::{Cause, Fault, Head, Part, StreamId};
 use std::rc::Rc;
 
-use crate::Conn;
+use crate::{Conn, conn::Http, inlet::Inlet};
 
-/// All that the rooms know of a connection. Dropping it before both directions are complete leaves the connection unfit for another.
+/// All that the rooms know of a connection. Dropping it before both directions are complete is its reset: a connection that carries one
+/// exchange at a time is then unfit for another.
 pub struct Exchange {
     conn: Rc<Conn>,
-    id: StreamId,
+    id: Cell<StreamId>,
+    /// What has come for it, on a connection that carries many; of a request still to be sent there is none.
+    inlet: OnceCell<Rc<Inlet>>,
 }
 
 impl Exchange {
+    /// The next one of a connection that carries one at a time, or one to be opened by its head.
     pub(crate) fn new(conn: Rc<Conn>, id: StreamId) -> Self {
-        Self { conn, id }
+        Self { conn, id: Cell::new(id), inlet: OnceCell::new() }
+    }
+
+    /// A request that has come on a connection that carries many.
+    pub(crate) fn arrived(conn: Rc<Conn>, id: StreamId, inlet: Rc<Inlet>) -> Self {
+        Self { conn, id: Cell::new(id), inlet: OnceCell::from(inlet) }
     }
 
     /// Which exchange of its connection it is.
     pub fn id(&self) -> StreamId {
-        self.id
+        self.id.get()
     }
 
     /// The connection.
@@ -30,7 +43,11 @@ impl Exchange {
     /// The peer's next Part. Pending for ever once its message is complete. Loses nothing when given up.
     #[inline]
     pub fn poll_next(&self) -> Poll<Result<Part, Fault>> {
-        self.conn.poll_next()
+        match (&self.conn.http, self.inlet.get()) {
+            (Http::Serial(serial), _) => serial.poll_next(&self.conn.transport),
+            (Http::Multiplex(multiplex), Some(inlet)) => multiplex.poll_next(&self.conn.transport, self.id(), inlet),
+            (Http::Multiplex(_), None) => Poll::Pending,
+        }
     }
 
     /// [`Exchange::poll_next`] as a future.
@@ -41,7 +58,11 @@ impl Exchange {
     /// Ready when another Part may be sent.
     #[inline]
     pub fn poll_room(&self) -> Poll<Result<(), Fault>> {
-        self.conn.poll_room()
+        match (&self.conn.http, self.inlet.get()) {
+            (Http::Serial(serial), _) => serial.poll_room(&self.conn.transport),
+            (Http::Multiplex(multiplex), Some(inlet)) => multiplex.poll_room(self.id(), inlet),
+            (Http::Multiplex(_), None) => Poll::Ready(Ok(())),
+        }
     }
 
     /// [`Exchange::poll_room`] as a future.
@@ -52,51 +73,63 @@ impl Exchange {
     /// Sends a Part at the end of the turn. Never waits.
     #[inline]
     pub fn send(&self, part: Part) -> Result<(), Fault> {
-        self.conn.send(part)
+        match (&self.conn.http, part) {
+            (Http::Serial(serial), part) => serial.send(&self.conn.transport, part),
+            (Http::Multiplex(_), Part::Head(head)) => self.send_head(&head),
+            (Http::Multiplex(multiplex), part) => multiplex.send(&self.conn.transport, self.id(), part),
+        }
     }
 
-    /// Sends a head that the caller keeps, to try another endpoint with it.
+    /// Sends a head that the caller keeps, to try another endpoint with it. A request's opens the exchange where many share a connection.
     pub fn send_head(&self, head: &Head) -> Result<(), Fault> {
-        self.conn.send_head(head)
+        let transport = &self.conn.transport;
+        match (&self.conn.http, self.inlet.get()) {
+            (Http::Serial(serial), _) => serial.send_head(transport, head),
+            (Http::Multiplex(multiplex), Some(_)) => multiplex.send_head(transport, self.id(), head),
+            (Http::Multiplex(multiplex), None) => {
+                let (id, inlet) = multiplex.open(transport, head)?;
+                self.id.set(id);
+                self.inlet.get_or_init(|| inlet);
+                Ok(())
+            }
+        }
     }
 
-    /// Ready when the peer has reset the connection.
+    /// Ready when the peer has reset the exchange, although nothing is awaited from it.
     pub fn poll_broken(&self) -> Poll<()> {
-        self.conn.poll_broken()
+        match (&self.conn.http, self.inlet.get()) {
+            (Http::Serial(_), _) => self.conn.transport.poll_broken(),
+            (Http::Multiplex(multiplex), Some(inlet)) => multiplex.poll_broken(inlet),
+            (Http::Multiplex(_), None) => Poll::Pending,
+        }
     }
 
     /// Whether the peer's message is complete.
     pub fn received(&self) -> bool {
-        self.conn.is_waiting_for_us()
+        match &self.conn.http {
+            Http::Serial(serial) => serial.received(),
+            Http::Multiplex(_) => self.inlet.get().is_some_and(|inlet| inlet.has_ended()),
+        }
     }
 
-    /// Whether part of a head has come, but not all.
-    pub fn in_head(&self) -> bool {
-        self.conn.in_head()
-    }
-
-    /// Whether both messages are complete.
-    pub fn is_complete(&self) -> bool {
-        self.conn.is_complete()
-    }
-
-    /// Whether the connection closes after this exchange.
-    pub fn must_close(&self) -> bool {
-        self.conn.must_close()
+    /// Bytes of body that may go past both codecs, when both know its length and are in the middle of it.
+    fn raw_length(&self, to: &Self) -> Option<u64> {
+        let (Http::Serial(from), Http::Serial(to)) = (&self.conn.http, &to.conn.http) else { return None };
+        from.raw_length(to)
     }
 
     /// A way past both codecs for the rest of the body that comes here and goes to `to`: HTTP/1, plain, length known, at least `least` bytes.
     pub fn lane(&self, to: &Self, least: u64) -> Option<u64> {
-        self.conn.raw_length(&to.conn).filter(|left| *left >= least && self.conn.stream().can_splice())
+        self.raw_length(to).filter(|left| *left >= least && self.conn.transport.can_splice(&to.conn.transport))
     }
 
     /// Moves up to `length` bytes of body by the lane, and gives how many. A fault when the peer ended early.
     pub async fn move_raw(&self, to: &Self, length: u64) -> Result<u64, Fault> {
-        self.conn.stream().disarm().await;
+        self.conn.transport.disarm().await;
         // What came before the reception ended goes the ordinary way first.
         let mut first = 0;
-        while self.conn.stream().has_received() {
-            match self.conn.poll_next() {
+        while self.conn.transport.has_received() {
+            match self.poll_next() {
                 Poll::Ready(Ok(Part::Data(data))) => {
                     first += data.len() as u64;
                     to.send(Part::Data(data))?;
@@ -108,15 +141,29 @@ impl Exchange {
         if first > 0 {
             return Ok(first);
         }
-        to.conn.flushed().await?;
-        let moved = self.conn.stream().splice_to(to.conn.stream(), length).await;
+        to.conn.transport.flushed().await.map_err(|_errno| Fault::client(Cause::DownstreamReset))?;
+        let moved = self.conn.transport.splice_to(&to.conn.transport, length).await;
         match moved {
             Ok(moved) if moved > 0 => {
-                self.conn.moved(&to.conn, moved);
+                self.moved(to, moved);
                 Ok(moved)
             }
             // Which of the two broke shows when the ordinary way is taken again; a close before the end is the peer's.
             Ok(_) | Err(_) => Err(Fault::origin(Cause::UpstreamReset)),
+        }
+    }
+
+    fn moved(&self, to: &Self, count: u64) {
+        if let (Http::Serial(from), Http::Serial(to)) = (&self.conn.http, &to.conn.http) {
+            from.moved(to, count);
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if let (Http::Multiplex(multiplex), Some(_)) = (&self.conn.http, self.inlet.get()) {
+            multiplex.release(&self.conn.transport, self.id());
         }
     }
 }

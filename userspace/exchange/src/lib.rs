@@ -5,12 +5,15 @@
 //! idle upstream connections, and lends them to other workers. Nothing above this crate knows the HTTP version.
 #![forbid(unsafe_code)]
 
-mod codec;
 mod conn;
 mod exchange;
+mod inlet;
+mod multiplex;
 mod pool;
+mod serial;
+mod transport;
 
-pub use codec::Codec;
-pub use conn::Conn;
+pub use conn::{Arrival, Conn, Settings};
 pub use exchange::Exchange;
-pub use pool::{Lending, Pool, Taken, Traffic};
+pub use pool::{Lending, Opening, Pool, Taken, Traffic};
+pub use transport::Transport;

@@ -3,12 +3,16 @@
 //! Each worker keeps its idle connections armed, so that a close is seen without a system call, and takes the one used last. Beyond one, the
 //! surplus goes to the [`Lending`] place when that is empty: disarmed and without a task, where any worker takes it that has none of its own.
 //! Nobody is woken for it. So two workers need hardly more sockets than one.
+//!
+//! A connection that carries many exchanges stays with its worker and is shared by all who ask while it takes more; it has a task here that
+//! drives it to its end.
 
 use crossbeam::queue::ArrayQueue;
 use io::{AtRest, Ring, Signal};
 use model::Instant;
 use std::{
     cell::{Cell, RefCell},
+    future::poll_fn,
     rc::Rc,
     sync::{
         Arc,
@@ -17,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use crate::Conn;
+use crate::{Arrival, Conn, Settings};
 
 /// Connections of an endpoint that may lie in the lending place.
 const LENT_MAX: usize = 64;
@@ -54,6 +58,11 @@ impl Lending {
 /// The idle connections of one endpoint on one worker.
 pub struct Pool {
     idle: RefCell<Vec<Idle>>,
+    shared: RefCell<Vec<Shared>>,
+    /// The last connection that was opened carries many: so will the next.
+    shares: Cell<bool>,
+    /// Such a one is being opened.
+    opening: Cell<bool>,
     lending: Arc<Lending>,
     alone: bool,
     lending_now: Cell<bool>,
@@ -81,13 +90,21 @@ struct Idle {
     since: Instant,
 }
 
+/// A connection that carries many.
+struct Shared {
+    conn: Rc<Conn>,
+    /// Since when it has carried none, as far as was seen.
+    idle_since: Option<Instant>,
+}
+
 /// A connection that was taken from the pool, or the permission to open one.
 pub enum Taken {
     /// It has served before.
     Reused(Rc<Conn>),
     /// None is idle: connect, and tell [`Pool::opened`].
     Connect,
-    /// None is idle, and the endpoint has as many connections as it may.
+    /// None is idle, and the endpoint has as many connections as it may, or one that will carry many is being opened: wait until one is
+    /// [freed](Pool::freed).
     Full,
 }
 
@@ -96,6 +113,9 @@ impl Pool {
     pub fn new(lending: Arc<Lending>, alone: bool) -> Rc<Self> {
         Rc::new(Self {
             idle: RefCell::default(),
+            shared: RefCell::default(),
+            shares: Cell::new(false),
+            opening: Cell::new(false),
             lending,
             alone,
             lending_now: Cell::new(false),
@@ -130,11 +150,15 @@ impl Pool {
 
     /// Idle connections here.
     pub fn idle(&self) -> usize {
-        self.idle.borrow().len()
+        let shared = self.shared.borrow().iter().filter(|shared| shared.conn.under_way() == 0).count();
+        self.idle.borrow().len() + shared
     }
 
-    /// An idle connection, the one used last, or what to do without.
-    pub fn take(&self, ring: &Ring, settings: h1::Settings, limit: Option<u32>) -> Taken {
+    /// An idle connection, the one used last, or one that takes another exchange; or what to do without.
+    pub fn take(&self, ring: &Ring, settings: &Settings, limit: Option<u32>) -> Taken {
+        if let Some(shared) = self.shared.borrow().iter().find(|shared| shared.conn.capacity() > 0) {
+            return Taken::Reused(Rc::clone(&shared.conn));
+        }
         while let Some(idle) = self.idle.borrow_mut().pop() {
             if idle.conn.is_quiet() {
                 return Taken::Reused(idle.conn);
@@ -144,11 +168,21 @@ impl Pool {
         while let Some(Rest { rest, .. }) = self.lending.rests.pop() {
             if let Some(stream) = ring.adopt(rest) {
                 self.count(|traffic| traffic.taken += 1);
-                return Taken::Reused(Conn::client(stream, settings));
+                return Taken::Reused(Conn::client(stream.into(), settings));
             }
             self.closed();
         }
-        if limit.is_some_and(|limit| self.lending.open() >= limit) { Taken::Full } else { Taken::Connect }
+        let full = self.opening.get() || limit.is_some_and(|limit| self.lending.open() >= limit);
+        if full { Taken::Full } else { Taken::Connect }
+    }
+
+    /// A connection that is likely to carry many is being opened, until the guard is dropped: others wait for it.
+    pub fn opening(self: &Rc<Self>, ring: &Ring, many: bool) -> Opening {
+        let waited_for = (many || self.shares.get()) && !self.opening.get();
+        if waited_for {
+            self.opening.set(true);
+        }
+        Opening { pool: Rc::clone(self), ring: ring.clone(), waited_for }
     }
 
     /// A connection is being opened: counted until [`Pool::closed`].
@@ -168,10 +202,32 @@ impl Pool {
         self.freed.wait(ring).await;
     }
 
-    /// Gives a connection back that can serve another request; one that cannot is closed.
-    pub fn give(self: &Rc<Self>, conn: Rc<Conn>, now: Instant) {
-        let ring = conn.stream().ring().clone();
+    /// Takes in a connection that carries many, and drives it to its end.
+    pub fn share(self: &Rc<Self>, conn: &Rc<Conn>) {
+        self.shares.set(true);
+        self.shared.borrow_mut().push(Shared { conn: Rc::clone(conn), idle_since: None });
+        let (pool, conn) = (Rc::clone(self), Rc::clone(conn));
+        let ring = conn.transport().ring().clone();
+        ring.clone().spawn(async move {
+            while !matches!(poll_fn(|_| conn.poll_arrival()).await, Arrival::Over(_)) {
+                pool.freed.notify(&ring);
+            }
+            pool.shared.borrow_mut().retain(|shared| !Rc::ptr_eq(&shared.conn, &conn));
+            pool.closed();
+            pool.freed.notify(&ring);
+        });
+    }
+
+    /// An exchange on the connection is over; `complete`: in both directions, so that the connection may serve another.
+    pub fn give(self: &Rc<Self>, conn: Rc<Conn>, complete: bool, now: Instant) {
+        let ring = conn.transport().ring().clone();
         self.freed.notify(&ring);
+        if conn.is_multiplexed() {
+            return;
+        }
+        if !complete {
+            return self.closed();
+        }
         if !conn.can_reuse() || self.retired.get() {
             self.closed();
             return;
@@ -181,9 +237,10 @@ impl Pool {
             self.closed();
             return;
         }
-        conn.stream().arm();
+        conn.transport().arm();
+        let can_rest = conn.transport().can_rest();
         self.idle.borrow_mut().push(Idle { conn, since: now });
-        if !self.alone && self.idle.borrow().len() > 1 && self.lending.rests.is_empty() && !self.lending_now.replace(true) {
+        if !self.alone && can_rest && self.idle.borrow().len() > 1 && self.lending.rests.is_empty() && !self.lending_now.replace(true) {
             let pool = Rc::clone(self);
             ring.spawn(async move { pool.lend().await });
         }
@@ -226,6 +283,14 @@ impl Pool {
             }
             keep
         });
+        for shared in &mut *self.shared.borrow_mut() {
+            shared.idle_since = if shared.conn.under_way() > 0 { None } else { shared.idle_since.or(Some(now)) };
+            match shared.idle_since {
+                Some(since) if !is_fresh(since) => shared.conn.leave(true),
+                Some(since) if since == now => shared.conn.shrink(),
+                Some(_) | None => {}
+            }
+        }
     }
 
     /// Keeps nothing any more: the endpoint is gone, or the worker ends. What is under way closes its connection when it has ended.
@@ -233,6 +298,24 @@ impl Pool {
         self.retired.set(true);
         for _ in self.idle.borrow_mut().drain(..) {
             self.closed();
+        }
+        self.shared.borrow().iter().for_each(|shared| shared.conn.leave(true));
+    }
+}
+
+/// A connection that is being opened.
+pub struct Opening {
+    pool: Rc<Pool>,
+    ring: Ring,
+    /// Others wait for it.
+    waited_for: bool,
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        if self.waited_for {
+            self.pool.opening.set(false);
+            self.pool.freed.notify(&self.ring);
         }
     }
 }

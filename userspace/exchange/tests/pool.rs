@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
 use core::cell::RefCell;
-use exchange::{Conn, Lending, Pool, Taken, Traffic};
+use exchange::{Conn, Lending, Pool, Settings, Taken, Traffic};
 use io::{
     Ring, Stream,
     sim::{Chaos, Host, Sim, World},
@@ -61,7 +61,7 @@ impl Lab {
 
     fn give(&self, pool: &Rc<Pool>, stream: Stream) {
         pool.opened();
-        pool.give(Conn::client(stream, h1::Settings::default()), self.rings[1].now());
+        pool.give(Conn::client(stream.into(), &Settings::default()), true, self.rings[1].now());
     }
 }
 
@@ -80,7 +80,7 @@ fn a_worker_keeps_so_many_idle_connections_and_no_more() {
     assert_eq!((pool.idle(), pool.lending().open()), (IDLE_MAX, u32::try_from(IDLE_MAX).unwrap()));
     assert_eq!(pool.traffic(), Traffic { idle_full: BEYOND as u64, ..Traffic::default() });
     assert_eq!(pool.traffic(), Traffic::default(), "told once");
-    let taken = pool.take(&lab.rings[1], h1::Settings::default(), None);
+    let taken = pool.take(&lab.rings[1], &Settings::default(), None);
     assert!(matches!(taken, Taken::Reused(_)));
     drop(taken);
     pool.retire();
@@ -112,7 +112,7 @@ fn what_finds_the_lending_place_full_is_closed() {
     assert_eq!(lending.open() as usize, 2 * pools.len() - BEYOND);
     // Whoever has none of its own takes one of them.
     let other = Pool::new(Arc::clone(&lending), false);
-    assert!(matches!(other.take(&lab.rings[1], h1::Settings::default(), None), Taken::Reused(_)));
+    assert!(matches!(other.take(&lab.rings[1], &Settings::default(), None), Taken::Reused(_)));
     assert_eq!(other.traffic().taken, 1);
 }
 

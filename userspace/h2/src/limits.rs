@@ -30,6 +30,25 @@ pub enum Limit {
     Unread,
 }
 
+impl Limit {
+    /// Its name in counters.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Streams => "streams",
+            Self::Head => "head",
+            Self::BlockBytes => "block_bytes",
+            Self::Continuations => "continuations",
+            Self::Resets => "resets",
+            Self::ProvokedResets => "provoked_resets",
+            Self::Pings => "pings",
+            Self::Settings => "settings",
+            Self::EmptyData => "empty_data",
+            Self::Chatter => "chatter",
+            Self::Unread => "unread",
+        }
+    }
+}
+
 /// How often something may happen: at once, and for each second that passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {

@@ -6,12 +6,12 @@
 use core::{future::poll_fn, task::Poll};
 use exchange::Conn;
 use io::{Stream, Timer};
-use model::{Cause, ConnectionRecord, Instant, Scheme};
+use model::{Cause, ConnectionRecord, Instant};
 use std::rc::Rc;
 
 use config::Kind;
 
-use crate::{House, Listener, http, inspect, tcp};
+use crate::{House, Listener, http, inspect, multiplexed, tcp};
 
 /// Bytes thrown away of a client that still sends when its connection is closed.
 const LINGER_BYTES_MAX: usize = 1 << 20;
@@ -53,26 +53,49 @@ pub fn serve(house: Rc<House>, listener: Rc<Listener>, stream: Stream) -> impl F
         if matches!(config.kind, Kind::Tcp(_)) {
             drop(config);
             let scope = Scope { house: &house, listener: &admitted.listener, client: &client, timer: &timer };
-            Box::pin(tcp::proxy(&scope, stream)).await;
+            Box::pin(tcp::proxy(&scope, stream.into())).await;
             return;
         }
-        let conn = Conn::server(stream, h1::Settings { limits: config.limits.head, scheme: Scheme::Http });
         drop(config);
-        serve_http(Scope { house: &house, listener: &admitted.listener, client: &client, timer: &timer }, &conn).await;
+        let conn = Conn::server(stream.into(), &admitted.listener.settings());
+        let scope = Scope { house: &house, listener: &admitted.listener, client: &client, timer: &timer };
+        if serve_http(&scope, &conn).await == Protocol::MayBeMultiplexed {
+            Box::pin(sniff(&scope, conn)).await;
+        }
+    }
+}
+
+/// What a connection's first bytes say.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    OneByOne,
+    MayBeMultiplexed,
+}
+
+/// A connection whose first bytes may be those of one that carries many requests at once.
+async fn sniff(scope: &Scope<'_>, conn: Rc<Conn>) {
+    let until = scope.house.ring().now().after(scope.listener.config().timeouts.request_head);
+    let sniffed = scope.house.within((scope.listener, scope.timer), until, conn.sniff(&scope.listener.settings())).await;
+    let Some(conn) = sniffed else { return scope.house.count_fault(Cause::RequestHeadTimeout) };
+    if !conn.is_multiplexed() {
+        serve_http(scope, &conn).await;
+    } else if multiplexed::serve(scope, &conn).await {
+        close(scope, &conn).await;
     }
 }
 
 /// Requests, one after the other.
 #[expect(clippy::manual_async_fn, reason = "as serve")]
-fn serve_http<'a>(scope: Scope<'a>, conn: &'a Rc<Conn>) -> impl Future<Output = ()> + 'a {
+fn serve_http<'a>(scope: &'a Scope<'a>, conn: &'a Rc<Conn>) -> impl Future<Output = Protocol> + 'a {
     async move {
         let mut in_a_row = 0;
         let end = loop {
-            match next_request(&scope, conn).await {
+            match next_request(scope, conn).await {
+                Next::Request if conn.exchanges() == 0 && conn.may_be_multiplexed() => return Protocol::MayBeMultiplexed,
                 Next::Request => {}
                 end @ (Next::Gone | Next::Ending) => break end,
             }
-            Box::pin(http::proxy(conn.exchange(), &scope)).await;
+            Box::pin(http::proxy(conn.exchange(), scope)).await;
             if !conn.can_accept() {
                 break Next::Ending;
             }
@@ -82,9 +105,10 @@ fn serve_http<'a>(scope: Scope<'a>, conn: &'a Rc<Conn>) -> impl Future<Output = 
                 scope.house.ring().yield_now().await;
             }
         };
-        if conn.exchanges() > 0 && (end == Next::Ending || conn.stream().unsent() > 0) {
-            Box::pin(close(&scope, conn)).await;
+        if conn.exchanges() > 0 && (end == Next::Ending || conn.transport().unsent() > 0) {
+            Box::pin(close(scope, conn)).await;
         }
+        Protocol::OneByOne
     }
 }
 
@@ -96,11 +120,11 @@ async fn close(scope: &Scope<'_>, conn: &Conn) {
     let until = now.after(listener.config().timeouts.idle);
     let silent = conn.peer_has_ended();
     if silent {
-        conn.stream().end();
+        conn.transport().end();
     } else {
-        conn.stream().finish();
+        conn.transport().finish();
     }
-    if !matches!(house.within((listener, timer), until, conn.stream().flushed()).await, Some(Ok(()))) || silent {
+    if !matches!(house.within((listener, timer), until, conn.transport().flushed()).await, Some(Ok(()))) || silent {
         return;
     }
     let until = house.ring().now() + LINGER;

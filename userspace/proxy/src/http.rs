@@ -73,7 +73,7 @@ async fn forward(
     let mut tries = Tries { left: route.retry.attempts, stale_left: 1, avoid: None };
     loop {
         record.attempts += 1;
-        let attempt = upstream::open(scope, down.conn().stream(), &cluster, (&mut tries, record)).await;
+        let attempt = upstream::open(scope, down.conn().transport(), &cluster, (&mut tries, record)).await;
         let outcome = match attempt {
             Ok(up) => pump::run(down, up, scope, (head, route), (&mut replay, record)).await,
             Err(fault) => Err(fault),

@@ -14,6 +14,7 @@ mod http;
 mod inspect;
 mod listener;
 mod log;
+mod multiplexed;
 mod path;
 mod proxy_protocol;
 mod pump;

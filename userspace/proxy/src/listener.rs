@@ -1,7 +1,8 @@
 //! The live side of a listener on one worker.
 
 use core::cell::{Cell, RefCell};
-use model::Instant;
+use exchange::Settings;
+use model::{Instant, Scheme};
 use stats::{Counter, Gauge, Page, metrics};
 use std::{
     rc::Rc,
@@ -19,6 +20,8 @@ pub struct Listener {
     name: Rc<str>,
     /// When its connections are cut, once it was removed.
     removed_until: Cell<Option<Instant>>,
+    /// What its connections are told.
+    settings: RefCell<Rc<Settings>>,
     open: Arc<AtomicU32>,
     accepted: Counter,
     active: Gauge,
@@ -32,6 +35,7 @@ impl Listener {
         let name = [("listener", &*config.name)];
         Rc::new(Self {
             removed_until: Cell::new(None),
+            settings: RefCell::new(settings(&config)),
             open,
             accepted: page.counter(&metrics::DOWNSTREAM_CONNECTIONS, &name),
             active: page.gauge(&metrics::DOWNSTREAM_ACTIVE, &name),
@@ -48,6 +52,16 @@ impl Listener {
         Rc::clone(&self.config.borrow())
     }
 
+    /// What its connections are told, and those that requests from it go up on.
+    pub(crate) fn settings(&self) -> Rc<Settings> {
+        Rc::clone(&self.settings.borrow())
+    }
+
+    /// Counts a limit that one of its connections has reached.
+    pub(crate) fn count_limit(&self, limit: &str, page: &Page) {
+        page.counter(&metrics::DOWNSTREAM_LIMITS, &[("listener", &*self.name), ("limit", limit)]).increment();
+    }
+
     /// Its name.
     pub fn name(&self) -> &Rc<str> {
         &self.name
@@ -58,6 +72,7 @@ impl Listener {
         match config {
             Some(config) => {
                 self.removed_until.set(None);
+                self.settings.replace(settings(&config));
                 self.config.replace(Rc::new(config));
             }
             None if self.removed_until.get().is_none() => {
@@ -84,6 +99,11 @@ impl Listener {
         self.active.increment();
         Some(Admitted { listener: Rc::clone(self) })
     }
+}
+
+fn settings(config: &config::Listener) -> Rc<Settings> {
+    let h2 = h2::Settings { limits: config.limits.head, ..h2::Settings::default() };
+    Rc::new(Settings { limits: config.limits.head, scheme: Scheme::Http, h2: Rc::new(h2) })
 }
 
 /// An admitted connection's place in the count.

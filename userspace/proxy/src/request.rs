@@ -25,7 +25,7 @@ pub(crate) async fn receive(down: &Exchange, scope: &Scope<'_>) -> Result<Head, 
 pub(crate) fn name_host(head: &mut Head, down: &Exchange) {
     let Start::Request(line) = &mut head.start else { return };
     if line.authority.is_empty()
-        && let Ok(ours) = down.conn().stream().local()
+        && let Ok(ours) = down.conn().transport().local()
     {
         line.authority = match ours {
             Address::Tcp(address) => Text::from(&*address.to_string()),

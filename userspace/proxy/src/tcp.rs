@@ -1,7 +1,7 @@
 //! The short story: bytes from a client to an endpoint and back, each half closed when the other side closes it.
 
 use core::{future::poll_fn, task::Poll};
-use io::Stream;
+use exchange::Transport;
 use model::{Cause, Fault, Instant, Record};
 use std::rc::Rc;
 
@@ -17,7 +17,7 @@ const LANE_AFTER_BYTES: u64 = 256 * 1024;
 const LANE_STEP_BYTES: u64 = 1 << 20;
 
 /// Carries one connection to its end.
-pub(crate) async fn proxy(scope: &Scope<'_>, down: Stream) {
+pub(crate) async fn proxy(scope: &Scope<'_>, down: Transport) {
     let client = scope.client;
     let mut record = Record::begin(Rc::clone(client), 0, [0, client.id], client.accepted, scope.house.generation());
     if let Err(fault) = story(scope, down, &mut record).await {
@@ -27,7 +27,7 @@ pub(crate) async fn proxy(scope: &Scope<'_>, down: Stream) {
     scope.house.write_log(&record, None);
 }
 
-async fn story(scope: &Scope<'_>, down: Stream, record: &mut Record) -> Result<(), Fault> {
+async fn story(scope: &Scope<'_>, down: Transport, record: &mut Record) -> Result<(), Fault> {
     let listener = scope.listener.config();
     let Kind::Tcp(tcp) = &listener.kind else { return Err(Fault::us(Cause::NoRoute)) };
     let slot = tcp.to.pick(scope.house.random());
@@ -65,7 +65,7 @@ fn tries(cluster: &Cluster) -> u32 {
 }
 
 /// Both directions at once, until both have ended.
-async fn carry(scope: &Scope<'_>, (down, up): (Stream, Stream), record: &mut Record) -> Result<(), Fault> {
+async fn carry(scope: &Scope<'_>, (down, up): (Transport, Transport), record: &mut Record) -> Result<(), Fault> {
     let moved_at = core::cell::Cell::new(scope.house.ring().now());
     let (sent, received) = (core::cell::Cell::new(0), core::cell::Cell::new(0));
     let client = Fault::client(Cause::DownstreamReset);
@@ -114,7 +114,12 @@ async fn carry(scope: &Scope<'_>, (down, up): (Stream, Stream), record: &mut Rec
 type Progress<'a> = (&'a core::cell::Cell<u64>, &'a core::cell::Cell<Instant>);
 
 /// One direction: until `from` closes its half, which closes ours to `to` when all is sent.
-async fn half(from: &Stream, to: &Stream, (count, moved_at): Progress<'_>, (from_fault, to_fault): (Fault, Fault)) -> Result<(), Fault> {
+async fn half(
+    from: &Transport,
+    to: &Transport,
+    (count, moved_at): Progress<'_>,
+    (from_fault, to_fault): (Fault, Fault),
+) -> Result<(), Fault> {
     let mut by_hand = 0_u64;
     loop {
         to.room().await.map_err(|_broken| to_fault)?;
@@ -126,7 +131,7 @@ async fn half(from: &Stream, to: &Stream, (count, moved_at): Progress<'_>, (from
         count.set(count.get() + chunk.len() as u64);
         moved_at.set(from.ring().now());
         to.write(|output| output.push(chunk));
-        if by_hand >= LANE_AFTER_BYTES && from.can_splice() {
+        if by_hand >= LANE_AFTER_BYTES && from.can_splice(to) {
             lane(from, to, (count, moved_at), to_fault).await?;
             break;
         }
@@ -136,7 +141,7 @@ async fn half(from: &Stream, to: &Stream, (count, moved_at): Progress<'_>, (from
 }
 
 /// The rest of a direction, inside the kernel.
-async fn lane(from: &Stream, to: &Stream, (count, moved_at): Progress<'_>, to_fault: Fault) -> Result<(), Fault> {
+async fn lane(from: &Transport, to: &Transport, (count, moved_at): Progress<'_>, to_fault: Fault) -> Result<(), Fault> {
     from.disarm().await;
     while from.has_received() {
         let chunk = from.receive().await.map_err(|_broken| to_fault)?;

@@ -1,9 +1,9 @@
 //! The rooms of balance and pool: an endpoint is chosen, and a connection to it is taken or opened.
 
 use balance::Pick;
-use exchange::{Conn, Exchange, Taken};
-use io::Stream;
-use model::{Attempt, Cause, Fault, Instant, Record, Scheme};
+use config::Protocol;
+use exchange::{Conn, Exchange, Settings, Taken, Transport};
+use model::{Attempt, Cause, Fault, Instant, Record};
 use std::{rc::Rc, time::Duration};
 
 use crate::{Cluster, Endpoint, connection::Scope, http::Tries, proxy_protocol};
@@ -28,20 +28,20 @@ impl Upstream {
     /// The exchange is complete: the connection may serve another.
     pub(crate) fn finish(mut self, now: Instant) {
         let Some(exchange) = self.exchange.take() else { return };
+        self.give(exchange, self.poolable, now);
+    }
+
+    fn give(&self, exchange: Exchange, complete: bool, now: Instant) {
         let conn = Rc::clone(exchange.conn());
         drop(exchange);
-        if self.poolable {
-            self.endpoint.pool.give(conn, now);
-        } else {
-            self.endpoint.pool.closed();
-        }
+        self.endpoint.pool.give(conn, complete, now);
     }
 }
 
 impl Drop for Upstream {
     fn drop(&mut self) {
-        if self.exchange.take().is_some() {
-            self.endpoint.pool.closed();
+        if let Some(exchange) = self.exchange.take() {
+            self.give(exchange, false, self.began);
         }
     }
 }
@@ -49,22 +49,22 @@ impl Drop for Upstream {
 /// Chooses an endpoint and gets a connection to it.
 pub(crate) async fn open(
     scope: &Scope<'_>,
-    down: &Stream,
+    down: &Transport,
     cluster: &Rc<Cluster>,
     (tries, record): (&mut Tries, &mut Record),
 ) -> Result<Upstream, Fault> {
     let (endpoint, pick) = cluster.pick(scope.house.random(), tries.avoid).ok_or_else(|| Fault::us(Cause::NoEndpoint))?;
     tries.avoid = Some(pick.index());
     record.attempt = Some(Attempt { endpoint: Rc::clone(endpoint.name()), reused: false, fault: None });
-    let settings = h1::Settings { limits: scope.listener.config().limits.head, scheme: Scheme::Http };
+    let settings = scope.listener.settings();
     let began = scope.house.ring().now();
     let poolable = cluster.config().proxy_protocol.is_none();
-    let conn = match take(scope, cluster, &endpoint, settings).await? {
-        Some(idle) if tries.wants_fresh() => {
+    let conn = match take(scope, cluster, &endpoint, &settings).await? {
+        Some(idle) if tries.wants_fresh() && !idle.is_multiplexed() => {
             // Its place is taken by the new one, so that no limit is exceeded.
             drop(idle);
             endpoint.pool.closed();
-            Conn::client(connect(scope, down, cluster, &endpoint).await?, settings)
+            connect_http(scope, down, cluster, &endpoint).await?
         }
         Some(conn) => {
             cluster.reused.increment();
@@ -73,7 +73,7 @@ pub(crate) async fn open(
             }
             conn
         }
-        None => Conn::client(connect(scope, down, cluster, &endpoint).await?, settings),
+        None => connect_http(scope, down, cluster, &endpoint).await?,
     };
     endpoint.requests.increment();
     record.phases.connected = scope.house.ring().now();
@@ -81,7 +81,7 @@ pub(crate) async fn open(
 }
 
 /// An idle connection, or `None` when one is to be opened; waits while the endpoint has as many as it may.
-async fn take(scope: &Scope<'_>, cluster: &Cluster, endpoint: &Rc<Endpoint>, settings: h1::Settings) -> Result<Option<Rc<Conn>>, Fault> {
+async fn take(scope: &Scope<'_>, cluster: &Cluster, endpoint: &Rc<Endpoint>, settings: &Settings) -> Result<Option<Rc<Conn>>, Fault> {
     let config = cluster.config();
     let ring = scope.house.ring();
     match endpoint.pool.take(ring, settings, config.limits.connections) {
@@ -128,8 +128,21 @@ impl Drop for Waiting {
     }
 }
 
+/// Opens a connection that speaks HTTP.
+async fn connect_http(scope: &Scope<'_>, down: &Transport, cluster: &Cluster, endpoint: &Endpoint) -> Result<Rc<Conn>, Fault> {
+    let many = cluster.config().protocol == Protocol::Http2;
+    let _waited_for = endpoint.pool.opening(scope.house.ring(), many);
+    let transport = connect(scope, down, cluster, endpoint).await?;
+    if !many {
+        return Ok(Conn::client(transport, &scope.listener.settings()));
+    }
+    let conn = Conn::multiplexed_client(transport, &scope.listener.settings());
+    endpoint.pool.share(&conn);
+    Ok(conn)
+}
+
 /// Opens a connection, counted as the endpoint's from the first moment; on failure the count is given back.
-pub(crate) async fn connect(scope: &Scope<'_>, down: &Stream, cluster: &Cluster, endpoint: &Endpoint) -> Result<Stream, Fault> {
+pub(crate) async fn connect(scope: &Scope<'_>, down: &Transport, cluster: &Cluster, endpoint: &Endpoint) -> Result<Transport, Fault> {
     let ring = scope.house.ring();
     let opening = Opening::new(endpoint);
     cluster.connects.increment();
@@ -144,7 +157,7 @@ pub(crate) async fn connect(scope: &Scope<'_>, down: &Stream, cluster: &Cluster,
             }
             cluster.connect_duration.record(ring.now().since(began));
             opening.keep();
-            return Ok(stream);
+            return Ok(stream.into());
         }
         Some(Err(_errno)) => Cause::ConnectFailed,
         None => Cause::ConnectTimeout,

@@ -34,6 +34,7 @@ labels! {
     ENDPOINT = "endpoint" 50_000,
     CLASS = "class" 8,
     REASON = "reason" 64,
+    LIMIT = "limit" 32,
     WORKER = "worker" 1_024,
     VERSION = "version" 8,
 }
@@ -46,6 +47,7 @@ metrics! {
     DOWNSTREAM_CONNECTIONS Counter "downstream_connections_total" [LISTENER] "Connections accepted.",
     DOWNSTREAM_ACTIVE Gauge "downstream_connections_active" [LISTENER] "Connections open now.",
     DOWNSTREAM_REFUSED Counter "downstream_connections_refused_total" [LISTENER, REASON] "Connections closed before they were served.",
+    DOWNSTREAM_LIMITS Counter "downstream_limits_total" [LISTENER, LIMIT] "Times that a connection reached a limit of its protocol, by the limit's name.",
 
     REQUESTS Counter "requests_total" [LISTENER, ROUTE] "Requests whose head was read.",
     REQUESTS_ACTIVE Gauge "requests_active" [LISTENER] "Requests being served now.",

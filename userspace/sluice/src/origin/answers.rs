@@ -172,18 +172,18 @@ impl Call<'_> {
 
     /// Bytes that are no HTTP.
     async fn garbage(&self) -> Result<(), Fault> {
-        self.exchange.conn().stream().write(|output| output.write(b"\x16\x03\x01garbage\r\n\r\n"));
+        self.exchange.conn().transport().write(|output| output.write(b"\x16\x03\x01garbage\r\n\r\n"));
         self.give_up().await
     }
 
     async fn give_up(&self) -> Result<(), Fault> {
         // Whether it could be sent makes no difference: the connection ends.
-        let _sent = self.exchange.conn().stream().flushed().await;
+        let _sent = self.exchange.conn().transport().flushed().await;
         Err(Fault::us(Cause::Internal))
     }
 
     async fn wait(&self, milliseconds: u64) {
-        self.exchange.conn().stream().ring().sleep(Duration::from_millis(milliseconds)).await;
+        self.exchange.conn().transport().ring().sleep(Duration::from_millis(milliseconds)).await;
     }
 
     /// The request's head, as the codec understood it.

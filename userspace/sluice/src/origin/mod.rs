@@ -9,7 +9,7 @@ use std::{os::fd::OwnedFd, process::ExitCode, rc::Rc, thread};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use exchange::Conn;
+use exchange::{Arrival, Conn, Settings};
 use io::{
     Descriptor, ListenOptions, Ring, Stream,
     uring::{Uring, UringOptions},
@@ -91,16 +91,38 @@ fn serve(socket: OwnedFd, name: &str, tcp: bool) -> Result<()> {
 
 /// Requests of one connection.
 async fn speak(stream: Stream, name: Rc<str>) {
-    let conn = Conn::server(stream, h1::Settings::default());
+    let settings = Settings::default();
+    let mut conn = Conn::server(stream.into(), &settings);
     while poll_fn(|_| conn.poll_readable()).await {
+        if conn.exchanges() == 0 && conn.may_be_multiplexed() {
+            conn = conn.sniff(&settings).await;
+            if conn.is_multiplexed() {
+                return speak_many(&conn, &name).await;
+            }
+        }
         if answers::answer(&conn.exchange(), &name).await.is_err() || !conn.can_accept() {
             break;
         }
     }
-    conn.stream().finish();
+    conn.transport().finish();
     // Closing with unread bytes would reset the connection and could destroy the answer on its way.
-    if conn.stream().flushed().await.is_ok() && !conn.can_accept() {
+    if conn.transport().flushed().await.is_ok() && !conn.can_accept() {
         conn.drain(LINGER_BYTES_MAX).await;
+    }
+}
+
+/// Requests of a connection that carries many at once.
+async fn speak_many(conn: &Rc<Conn>, name: &Rc<str>) {
+    loop {
+        match poll_fn(|_| conn.poll_arrival()).await {
+            Arrival::Exchange(exchange) => {
+                let name = Rc::clone(name);
+                // Whoever asked may be gone before the answer is whole.
+                conn.transport().ring().spawn(async move { drop(answers::answer(&exchange, &name).await) });
+            }
+            Arrival::Rejected(_) | Arrival::Reached(_) | Arrival::Room => {}
+            Arrival::Over(_) => return,
+        }
     }
 }
 

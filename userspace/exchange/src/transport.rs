@@ -1,0 +1,339 @@
+//! What a codec, or a relay of bytes, stands on: a socket, and the record layer on it when there is one. Above it all bytes are plain.
+
+use core::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    task::Poll,
+};
+use std::{rc::Rc, sync::Arc};
+
+use buf::{Chunk, Output};
+use io::{AtRest, Errno, Layer, ROOM_BYTES, Ring, Stream};
+use model::{Address, Cause, Fault};
+
+/// A connection, plain or encrypted.
+pub struct Transport {
+    stream: Stream,
+    tls: Option<Rc<Tls>>,
+}
+
+/// The record layer of a connection, and what is to go through it.
+pub(crate) struct Tls {
+    session: RefCell<tls::Session>,
+    /// What is to be sent, not encrypted yet.
+    plain: RefCell<Output>,
+    /// Bytes at the front of what the socket has received that are decrypted already.
+    decrypted: Cell<usize>,
+    /// The peer is to be told that nothing more comes.
+    finishing: Cell<bool>,
+    fault: Cell<Option<Fault>>,
+    /// What it is when the peer leaves during the handshake.
+    left: Fault,
+}
+
+impl From<Stream> for Transport {
+    fn from(stream: Stream) -> Self {
+        Self { stream, tls: None }
+    }
+}
+
+impl Transport {
+    /// A downstream connection whose client speaks TLS; the [handshake](Self::handshake) comes next.
+    pub fn tls_server(stream: Stream, server: &Arc<tls::Server>) -> Self {
+        Self::encrypted(stream, tls::Session::server(server), Fault::client(Cause::TlsHandshake))
+    }
+
+    /// An upstream connection that is to speak TLS with `name`; the [handshake](Self::handshake) comes next.
+    pub fn tls_client(stream: Stream, client: &Arc<tls::Client>, name: &str) -> Result<Self, Fault> {
+        let session = tls::Session::client(client, name)?;
+        Ok(Self::encrypted(stream, session, Fault::origin(Cause::UpstreamTlsHandshake).safe()))
+    }
+
+    fn encrypted(stream: Stream, session: tls::Session, left: Fault) -> Self {
+        let tls = Rc::new(Tls {
+            session: RefCell::new(session),
+            plain: RefCell::default(),
+            decrypted: Cell::new(0),
+            finishing: Cell::new(false),
+            fault: Cell::new(None),
+            left,
+        });
+        stream.set_layer(Rc::clone(&tls) as Rc<dyn Layer>);
+        stream.wants_to_send();
+        Self { stream, tls: Some(tls) }
+    }
+
+    /// Completes the handshake.
+    pub async fn handshake(&self) -> Result<(), Fault> {
+        let Some(tls) = &self.tls else { return Ok(()) };
+        poll_fn(|_| tls.poll_handshake(&self.stream)).await
+    }
+
+    /// What the handshake agreed on.
+    pub fn with_outcome<R>(&self, look: impl FnOnce(&tls::Outcome) -> R) -> Option<R> {
+        self.tls.as_ref()?.session.borrow().outcome().map(look)
+    }
+
+    /// The ring it belongs to.
+    pub fn ring(&self) -> &Ring {
+        self.stream.ring()
+    }
+
+    /// The peer's address.
+    pub fn peer(&self) -> Result<Address, Errno> {
+        self.stream.peer()
+    }
+
+    /// Our own address.
+    pub fn local(&self) -> Result<Address, Errno> {
+        self.stream.local()
+    }
+
+    /// The next bytes; an empty chunk when the peer has ended its direction. Loses nothing when given up.
+    #[inline]
+    pub fn poll_receive(&self) -> Poll<Result<Chunk, Errno>> {
+        match &self.tls {
+            None => self.stream.poll_receive(),
+            Some(tls) => tls.poll_receive(&self.stream),
+        }
+    }
+
+    /// [`Transport::poll_receive`] as a future.
+    pub async fn receive(&self) -> Result<Chunk, Errno> {
+        poll_fn(|_| self.poll_receive()).await
+    }
+
+    /// Gives bytes back to the front of what is received.
+    pub fn put_back(&self, chunk: Chunk) {
+        if let Some(tls) = &self.tls {
+            tls.decrypted.set(tls.decrypted.get() + chunk.len());
+        }
+        self.stream.put_back(chunk);
+    }
+
+    /// Whether bytes or the peer's end wait to be taken.
+    pub fn has_received(&self) -> bool {
+        let Some(tls) = &self.tls else { return self.stream.has_received() };
+        if !self.stream.has_received() {
+            return false;
+        }
+        // What came may be a ticket or a change of keys, which says nothing to anyone above.
+        match tls.poll_receive(&self.stream) {
+            Poll::Ready(Ok(chunk)) if !chunk.is_empty() => {
+                self.put_back(chunk);
+                true
+            }
+            Poll::Ready(_) => true,
+            Poll::Pending => false,
+        }
+    }
+
+    /// Ready when the connection has broken, although nobody waits for its bytes.
+    pub fn poll_broken(&self) -> Poll<()> {
+        self.stream.poll_broken()
+    }
+
+    /// Adds to what is sent when the turn ends. Never waits: ask for room first.
+    #[inline]
+    pub fn write<R>(&self, write: impl FnOnce(&mut Output) -> R) -> R {
+        let Some(tls) = &self.tls else { return self.stream.write(write) };
+        let result = write(&mut tls.plain.borrow_mut());
+        self.stream.wants_to_send();
+        result
+    }
+
+    /// Has `layer` asked for what is to be sent, from now on; encrypted or not, it stands directly on the socket.
+    pub(crate) fn set_layer(&self, layer: Rc<dyn Layer>) {
+        self.stream.set_layer(layer);
+        self.stream.wants_to_send();
+    }
+
+    /// The record layer, for a layer above it.
+    pub(crate) fn tls(&self) -> Option<Rc<Tls>> {
+        self.tls.clone()
+    }
+
+    /// The layer has something to send.
+    pub(crate) fn wants_to_send(&self) {
+        self.stream.wants_to_send();
+    }
+
+    /// Ready while little is unsent.
+    #[inline]
+    pub fn poll_room(&self) -> Poll<Result<(), Errno>> {
+        self.poll_unsent_below(ROOM_BYTES)
+    }
+
+    /// [`Transport::poll_room`] as a future.
+    pub async fn room(&self) -> Result<(), Errno> {
+        poll_fn(|_| self.poll_room()).await
+    }
+
+    /// Waits until everything written is in the kernel's hands.
+    pub async fn flushed(&self) -> Result<(), Errno> {
+        poll_fn(|_| self.poll_unsent_below(1)).await
+    }
+
+    fn poll_unsent_below(&self, below: usize) -> Poll<Result<(), Errno>> {
+        self.stream.poll_unsent_below(below.saturating_sub(self.plain_bytes()))
+    }
+
+    /// Bytes written but not yet in the kernel's hands.
+    pub fn unsent(&self) -> usize {
+        self.stream.unsent() + self.plain_bytes()
+    }
+
+    fn plain_bytes(&self) -> usize {
+        self.tls.as_ref().map_or(0, |tls| tls.plain.borrow().len())
+    }
+
+    /// Ends our direction once everything written is sent.
+    pub fn finish(&self) {
+        self.say_goodbye();
+        self.stream.finish();
+    }
+
+    /// Nothing will be written any more and nothing is awaited; see [`Stream::end`].
+    pub fn end(&self) {
+        self.say_goodbye();
+        self.stream.end();
+    }
+
+    fn say_goodbye(&self) {
+        if let Some(tls) = &self.tls {
+            tls.finishing.set(true);
+            self.stream.wants_to_send();
+        }
+    }
+
+    /// Closes it at once by a reset.
+    pub fn reset(self) {
+        self.stream.reset();
+    }
+
+    /// Arms the reception although nobody waits yet: so an idle connection learns of its peer's close.
+    pub fn arm(&self) {
+        self.stream.arm();
+    }
+
+    /// Waits until no reception is armed, so that bytes stay in the kernel.
+    pub async fn disarm(&self) {
+        self.stream.disarm().await;
+    }
+
+    /// Whether any worker could take it over, once it is idle: what is encrypted stays where its keys are.
+    pub fn can_rest(&self) -> bool {
+        self.tls.is_none()
+    }
+
+    /// Takes the connection to where any worker can take it from; see [`Stream::rest`].
+    pub async fn rest(self) -> Option<AtRest> {
+        if self.can_rest() { self.stream.rest().await } else { None }
+    }
+
+    /// Whether bytes can go from here to `to` inside the kernel.
+    pub fn can_splice(&self, to: &Self) -> bool {
+        self.tls.is_none() && to.tls.is_none() && self.stream.can_splice()
+    }
+
+    /// Moves bytes to `to` inside the kernel; see [`Stream::splice_to`]. Both are plain.
+    pub async fn splice_to(&self, to: &Self, length: u64) -> Result<u64, Errno> {
+        self.stream.splice_to(&to.stream, length).await
+    }
+}
+
+impl Tls {
+    fn poll_handshake(&self, stream: &Stream) -> Poll<Result<(), Fault>> {
+        loop {
+            if let Some(fault) = self.fault.get() {
+                return Poll::Ready(Err(fault));
+            }
+            if !self.session.borrow().is_handshaking() {
+                return Poll::Ready(Ok(()));
+            }
+            match stream.poll_receive() {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(chunk)) if !chunk.is_empty() => {
+                    if let Some(plain) = self.open(stream, chunk) {
+                        self.decrypted.set(plain.len());
+                        stream.put_back(plain);
+                    }
+                }
+                Poll::Ready(_) => self.fault.set(Some(self.left)),
+            }
+        }
+    }
+
+    fn poll_receive(&self, stream: &Stream) -> Poll<Result<Chunk, Errno>> {
+        loop {
+            if self.decrypted.get() > 0 {
+                let received = stream.poll_receive();
+                if let Poll::Ready(Ok(chunk)) = &received {
+                    self.decrypted.set(self.decrypted.get().saturating_sub(chunk.len()));
+                }
+                return received;
+            }
+            if self.fault.get().is_some() {
+                return Poll::Ready(Err(Errno::CONNRESET));
+            }
+            if self.session.borrow().has_ended() {
+                return Poll::Ready(Ok(Chunk::default()));
+            }
+            match stream.poll_receive() {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(chunk)) if !chunk.is_empty() => {
+                    if let Some(plain) = self.open(stream, chunk) {
+                        return Poll::Ready(Ok(plain));
+                    }
+                }
+                // An end that was not announced may be anybody's doing (RFC 8446 §6.1).
+                Poll::Ready(Ok(_)) => return Poll::Ready(Err(Errno::CONNRESET)),
+                broken @ Poll::Ready(Err(_)) => return broken,
+            }
+        }
+    }
+
+    /// The first plain bytes of what came; the rest goes back to the socket.
+    fn open(&self, stream: &Stream, mut chunk: Chunk) -> Option<Chunk> {
+        let mut session = self.session.borrow_mut();
+        let opened = session.receive(&mut chunk);
+        if session.wants_output() {
+            stream.wants_to_send();
+        }
+        if !chunk.is_empty() {
+            stream.put_back(chunk);
+        }
+        match opened {
+            Ok(plain) => plain,
+            Err(fault) => {
+                self.fault.set(Some(fault));
+                None
+            }
+        }
+    }
+
+    /// Encrypts what `write` gives, as soon as there are keys for it.
+    pub(crate) fn fill_with(&self, output: &mut Output, write: impl FnOnce(&mut Output)) {
+        let mut session = self.session.borrow_mut();
+        session.transmit(output);
+        if session.is_handshaking() {
+            return;
+        }
+        let plain = &mut *self.plain.borrow_mut();
+        write(plain);
+        session.seal(plain, output);
+        if self.finishing.get() {
+            session.finish(output);
+        }
+    }
+}
+
+impl Layer for Tls {
+    fn fill(&self, output: &mut Output) {
+        self.fill_with(output, |_| {});
+    }
+
+    fn move_to_heap(&self) -> usize {
+        self.plain.borrow_mut().move_to_heap()
+    }
+}
