@@ -32,13 +32,16 @@ impl Random {
 
 fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
     for _ in 0..random.below(5) {
+        if bytes.is_empty() {
+            return;
+        }
         let at = random.below(bytes.len());
         let end = (at + random.below(40)).min(bytes.len());
         match random.below(6) {
             0 => drop(bytes.drain(at..end)),
             1 => bytes[at] = random.byte(),
             2 => bytes[at] ^= 1 << random.below(8),
-            3 => bytes[random.below(60)] = [0, 1, 0xff, 0x7f][random.below(4)],
+            3 => bytes[at.min(59)] = [0, 1, 0xff, 0x7f][random.below(4)],
             4 => bytes.truncate(end.max(60)),
             _ => {
                 // The rest in a record of its own.
