@@ -2,8 +2,6 @@
 //!
 //! `SERVICE_COUNTERS` and `BACKEND_COUNTERS` (per-CPU arrays of [`Counters`]) and `REASONS` (per-CPU array of `u64` by [`Reason`]).
 
-use crate::Address;
-
 /// What went to a service or a backend.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,7 +72,7 @@ reasons! {
     Decapsulated false "decapsulated" "An envelope was opened.",
     Allowed false "allowed" "The source is on the allow list.",
     Steered false "quic_steered" "A QUIC packet went by its connection id.",
-    Mutated false "translated_back" "A packet of an origin was translated back to its VIP.",
+    TranslatedBack false "translated_back" "A packet of an origin was translated back to its VIP.",
 }
 
 /// The size of `REASONS`: room for more without a new layout.
@@ -93,19 +91,15 @@ pub struct DropSample {
     pub reason: u32,
     /// The interface it came by.
     pub interface: u32,
-    /// The service, 0 where it was not found yet.
-    pub service: u32,
     /// The frame's whole length.
     pub length: u32,
-    /// Source and destination, where they were read.
-    pub source: Address,
-    /// See `source`.
-    pub destination: Address,
+    /// Zero.
+    pub padding: u32,
     /// The frame's first bytes, zero beyond its end.
     pub bytes: [u8; SAMPLE_BYTES],
 }
 
-const _: () = assert!(size_of::<Counters>() == 16 && size_of::<DropSample>() == 120 && Reason::ALL.len() <= REASONS_MAX as usize);
+const _: () = assert!(size_of::<Counters>() == 16 && size_of::<DropSample>() == 88 && Reason::ALL.len() <= REASONS_MAX as usize);
 
 #[cfg(test)]
 mod tests {

@@ -20,7 +20,7 @@ pub enum GuardVerdict {
     Unlisted,
     /// Dropped.
     Deny,
-    /// Let through, limits of sources included.
+    /// Let through; limits of sources do not count for it.
     Allow,
     /// Some hosts of this /24 are listed.
     Partial,

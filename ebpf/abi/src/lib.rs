@@ -118,6 +118,9 @@ pub mod limits {
     pub const GUARD_V6: u32 = 1 << 20;
     /// QUIC nodes: server ids over all services.
     pub const QUIC_NODES: u32 = 65536;
+    /// Numbers whose owners are remembered: `IDENTITIES` (hash, `u64`: kind in the high half, number in the low -> `u64`: hash of the owner's
+    /// name), which no program reads: it lets a later process give the same things the same numbers.
+    pub const IDENTITIES: u32 = BACKENDS + TABLES + SERVICES;
     /// Bytes of the ring of sampled drops.
     pub const SAMPLES_BYTES: u32 = 1 << 18;
 }

@@ -98,6 +98,13 @@ impl Packet {
         Ok(Sum::new().word(sum as u32))
     }
 
+    /// Copy `bytes` bytes from `offset` on to memory of at least as many; false when there are not so many.
+    #[inline(always)]
+    pub fn load(&self, offset: usize, to: *mut u8, bytes: u32) -> bool {
+        // SAFETY: a live context; the verifier holds us to the memory's end.
+        unsafe { helpers::bpf_xdp_load_bytes(self.context, offset as u32, to.cast(), bytes) == 0 }
+    }
+
     /// Take `bytes` away in front.
     #[inline(always)]
     pub fn shrink(&self, bytes: usize) -> Step<()> {

@@ -42,6 +42,12 @@ wire! {
     struct Tcp(20) {
         source: u16, destination: u16, sequence: u32, acknowledgement: u32, offset: u8, flags: u8, window: u16, checksum: u16, urgent: u16,
     }
+    /// TCP's option for the segment size.
+    struct SegmentSize(4) { kind_length: u16, bytes: u16 }
+    /// The beginning of a QUIC packet with a short header (RFC 9000, 17.3).
+    struct QuicShort(6) { first: u8, id: [u8; 5] }
+    /// The beginning of a QUIC packet with a long header (RFC 9000, 17.2).
+    struct QuicLong(11) { first: u8, version: [u8; 4], id_length: u8, id: [u8; 5] }
     struct Icmp(8) { kind: u8, code: u8, checksum: u16, rest: u32 }
 }
 

@@ -65,7 +65,7 @@ fn the_stack_asks_for_neighbours() {
     let back = frame(OWN_MAC, origin_mac(1), &[], &packet((ORIGIN4, "198.51.100.8"), (ORIGIN_PORT, 4000), TCP, ACK, 61));
     let expect = frame(OWN_MAC, origin_mac(1), &[], &packet((VIP4, "198.51.100.8"), (PORT, 4000), TCP, ACK, 60));
     assert_eq!(kernel.run(&back), (Verdict::Pass, expect));
-    assert_eq!((kernel.reason(Reason::Unresolved), kernel.reason(Reason::Mutated)), (1, 1));
+    assert_eq!((kernel.reason(Reason::Unresolved), kernel.reason(Reason::TranslatedBack)), (1, 1));
 }
 
 #[test]

@@ -32,6 +32,13 @@ pub const MAPS: &[&str] = &[
     "SERVICE_COUNTERS",
     "BACKEND_COUNTERS",
     "REASONS",
+    "GUARD_V4",
+    "GUARD_HOSTS",
+    "GUARD_V6_FILTER",
+    "GUARD_V6",
+    "QUIC_NODES",
+    "IDENTITIES",
+    "SAMPLES",
 ];
 
 /// The programs and maps of one instance.

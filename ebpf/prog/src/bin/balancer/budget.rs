@@ -21,6 +21,8 @@ pub(crate) enum Budget {
     Echoes,
     /// ICMP errors.
     Errors,
+    /// SYNs that go up to the listener under flood.
+    Trickle,
 }
 
 const NANOSECONDS: u64 = 1_000_000_000;

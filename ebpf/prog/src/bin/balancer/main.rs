@@ -6,13 +6,17 @@
 #![expect(clippy::cast_possible_truncation, reason = "header fields are cut to their width on purpose")]
 
 mod budget;
+mod cookie;
 mod count;
 mod encap;
 mod fragment;
+mod guard;
 mod icmp;
 mod maps;
 mod nat;
+mod quic;
 mod reset;
+mod sample;
 mod slot;
 mod story;
 mod vip;

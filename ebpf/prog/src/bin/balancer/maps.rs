@@ -4,13 +4,17 @@
 //! What the keys and values mean, and who writes what in which order, stands in `abi`.
 #![expect(unsafe_code, reason = "map values are memory that the kernel lends: each access says why it is right")]
 
+use crate::cookie::Flood;
 use abi::{
-    Away, AwayKey, Backend, Counters, FlowKey, Fragment, FragmentKey, NatFlow, Origin, OriginKey, Pin, PoolAddress, PoolKey, PortKey,
-    Ports, REASONS_MAX, Service, Session, Settings, Slot, limits,
+    Address, Away, AwayKey, Backend, Counters, DropSample, FlowKey, Fragment, FragmentKey, GUARD_BLOCK_WORDS, GUARD_V4_BLOCKS, Guard,
+    HostsOf24, NatFlow, Origin, OriginKey, Pin, PoolAddress, PoolKey, PortKey, Ports, QuicKey, REASONS_MAX, Service, Session, Settings,
+    Slot, SourceRate, limits,
 };
 use aya_ebpf::bindings::{BPF_F_NO_PREALLOC, BPF_NOEXIST};
-use aya_ebpf::btf_maps::{Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray};
+use aya_ebpf::btf_maps::lpm_trie::Key;
+use aya_ebpf::btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
 use aya_ebpf::macros::btf_map;
+use aya_ebpf::maps::ring_buf::RingBufEntry;
 use prog::parse::Parsed;
 
 /// One cluster's slots.
@@ -44,6 +48,32 @@ static POOL: Array<PoolAddress, { limits::POOL_ADDRESSES as usize }> = Array::ne
 static NAT_FLOWS: HashMap<FlowKey, NatFlow, { limits::NAT_FLOWS as usize }> = HashMap::new();
 #[btf_map]
 static NAT_BACK: HashMap<PoolKey, FlowKey, { limits::NAT_FLOWS as usize }> = HashMap::new();
+/// Two bits for each of so many networks, or one for each of so many hashes.
+type Bits = Array<[u64; GUARD_BLOCK_WORDS], { GUARD_V4_BLOCKS as usize }>;
+type Hosts = HashMap<u32, HostsOf24, { limits::GUARD_PARTIAL as usize }, NO_PREALLOC>;
+type Prefixes = LpmTrie<[u8; 16], Guard, { limits::GUARD_V6 as usize }>;
+
+#[btf_map]
+static GUARD_V4: ArrayOfMaps<Bits, 2> = ArrayOfMaps::new();
+#[btf_map]
+static GUARD_HOSTS: ArrayOfMaps<Hosts, 2> = ArrayOfMaps::new();
+#[btf_map]
+static GUARD_V6_FILTER: ArrayOfMaps<Bits, 2> = ArrayOfMaps::new();
+#[btf_map]
+static GUARD_V6: ArrayOfMaps<Prefixes, 2> = ArrayOfMaps::new();
+#[btf_map]
+static SOURCES: Array<SourceRate, { 2 * limits::SOURCES as usize }> = Array::new();
+#[btf_map]
+static QUIC_NODES: HashMap<QuicKey, u32, { limits::QUIC_NODES as usize }, NO_PREALLOC> = HashMap::new();
+#[btf_map]
+static SAMPLES: RingBuf<DropSample, { limits::SAMPLES_BYTES as usize }> = RingBuf::new();
+#[btf_map]
+static FLOOD: PerCpuArray<Flood, 1> = PerCpuArray::new();
+#[btf_map]
+static TCP_COPY: PerCpuArray<[u8; TCP_COPY_BYTES], 1> = PerCpuArray::new();
+#[btf_map]
+#[cfg_attr(target_arch = "bpf", expect(dead_code, reason = "it is kept here for userspace, so that it lives and dies with the others"))]
+static IDENTITIES: HashMap<u64, u64, { limits::IDENTITIES as usize }, NO_PREALLOC> = HashMap::new();
 #[btf_map]
 static BUDGETS: PerCpuArray<Spent, 8> = PerCpuArray::new();
 #[btf_map]
@@ -195,6 +225,74 @@ pub(crate) fn claim_port(key: &PoolKey, flow: &FlowKey) -> bool {
 pub(crate) fn free_port(key: &PoolKey) -> bool {
     NAT_BACK.remove(key).is_ok()
 }
+
+/// One word of the networks of a list, from the half that the shift is in.
+#[inline(always)]
+pub(crate) fn guard_v4(list: u32, block: u32, word: u32) -> u64 {
+    GUARD_V4.get_value(list, &block).map_or(0, |words| words[word as usize & (GUARD_BLOCK_WORDS - 1)])
+}
+
+/// One word of the hosts of a network.
+#[inline(always)]
+pub(crate) fn guard_hosts(list: u32, network: u32, word: u32) -> u64 {
+    let Some(hosts) = GUARD_HOSTS.get(list) else { return 0 };
+    // SAFETY: as in `port`; a list in force is not written.
+    unsafe { hosts.get(network) }.map_or(0, |hosts| hosts.0[word as usize & 7])
+}
+
+/// One word of the filter of IPv6 prefixes.
+#[inline(always)]
+pub(crate) fn guard_v6_filter(list: u32, block: u32, word: u32) -> u64 {
+    GUARD_V6_FILTER.get_value(list, &block).map_or(0, |words| words[word as usize & (GUARD_BLOCK_WORDS - 1)])
+}
+
+/// What the most specific prefix says.
+#[inline(always)]
+pub(crate) fn guard_v6(list: u32, address: &Address) -> Guard {
+    let Some(prefixes) = GUARD_V6.get(list) else { return 0 };
+    prefixes.get(&Key::new(128, address.bytes())).copied().unwrap_or(0)
+}
+
+/// One cell of what sources did.
+#[inline(always)]
+pub(crate) fn source(place: u32) -> Option<&'static mut SourceRate> {
+    // SAFETY: as in `pin`: a count that two CPUs write at once may lose one.
+    SOURCES.get_ptr_mut(place).map(|cell| unsafe { &mut *cell })
+}
+
+/// The backend of a QUIC node.
+#[inline(always)]
+pub(crate) fn quic_node(key: &QuicKey) -> Option<u32> {
+    // SAFETY: as in `port`.
+    unsafe { QUIC_NODES.get(key) }.copied()
+}
+
+/// Room for a sample, if the ring has any.
+#[inline(always)]
+pub(crate) fn sample() -> Option<RingBufEntry<DropSample>> {
+    SAMPLES.reserve(0)
+}
+
+/// What this CPU knows of a flood.
+#[inline(always)]
+pub(crate) fn flood() -> Option<&'static mut Flood> {
+    // SAFETY: as in `spent`.
+    FLOOD.get_ptr_mut(0).map(|flood| unsafe { &mut *flood })
+}
+
+/// Room for a whole TCP header.
+#[inline(always)]
+pub(crate) fn tcp_copy() -> Option<*mut u8> {
+    TCP_COPY.get_ptr_mut(0).map(<*mut [u8; TCP_COPY_BYTES]>::cast)
+}
+
+/// The longest TCP header.
+pub(crate) const TCP_BYTES_MAX: usize = 60;
+
+/// Covers the bytes of a TCP header's options, and is a mask.
+pub(crate) const TCP_OPTIONS_MASK: usize = 63;
+
+const TCP_COPY_BYTES: usize = 20 + TCP_OPTIONS_MASK + 1;
 
 /// What this CPU spent of a budget.
 #[inline(always)]

@@ -5,7 +5,7 @@ use crate::icmp::{self, Message};
 use crate::nat::{self, Ends};
 use crate::slot::{self, Choice};
 use crate::vip::{self, Found};
-use crate::{count, fragment, maps, reset};
+use crate::{cookie, count, fragment, guard, maps, quic, reset, sample};
 use abi::{
     Backend, FlowKey, MODE_DSR, MODE_NAT_GATEWAY, MODE_NAT_POOL, MODE_TERMINATE, Origin, Reason, Settings, protocols, service_flags,
 };
@@ -34,6 +34,9 @@ pub(crate) fn balance(packet: &Packet) -> u32 {
     };
     if let Some(reason) = verdict.reason() {
         count::number(reason);
+        if verdict.is_drop() {
+            sample::leave(packet, reason);
+        }
     }
     verdict.action()
 }
@@ -47,11 +50,16 @@ fn story(packet: &Packet) -> Step<Verdict> {
     let parsed = maps::note(&parsed).ok_or(Verdict::drop(Reason::Broken))?;
     let (found, owner) = match whose {
         Whose::Client(found, owner) => (found, owner),
-        Whose::Echo(found) => return icmp::echo(packet, parsed, &found, settings),
+        Whose::Echo(found) => {
+            guard::admit(parsed, settings)?;
+            return icmp::echo(packet, parsed, &found, settings);
+        }
         Whose::Origin(origin) => return go_back(packet, parsed, &nat::from_origin(parsed, origin)),
         Whose::Pooled(flow) => return go_back(packet, parsed, &nat::from_pool(parsed, flow)),
     };
+    guard::admit(parsed, settings)?;
     match found.service.mode {
+        MODE_TERMINATE if found.service.flags & service_flags::COOKIES != 0 => cookie::screen(packet, parsed, settings),
         MODE_TERMINATE => Ok(Verdict::PASS),
         MODE_NAT_POOL => {
             let (choice, ends) = nat::through_pool(parsed, &found, settings)?;
@@ -59,7 +67,7 @@ fn story(packet: &Packet) -> Step<Verdict> {
             cross(packet, &delivery, &ends)
         }
         mode => {
-            let choice = match owner {
+            let choice = match owner.or_else(|| quic::steer(packet, parsed, &found)) {
                 Some(backend) => Choice { backend, hash: 0, others: None },
                 None => match slot::choose(parsed, &found, settings) {
                     Err(end) if end == slot::NOBODY && found.service.flags & service_flags::RESET != 0 => {
@@ -182,7 +190,7 @@ fn cross(packet: &Packet, delivery: &Delivery<'_>, ends: &Ends) -> Step<Verdict>
 #[inline(always)]
 fn go_back(packet: &Packet, parsed: &Parsed, ends: &Ends) -> Step<Verdict> {
     nat::translate(packet, parsed, ends)?;
-    count::reason(Reason::Mutated);
+    count::reason(Reason::TranslatedBack);
     let hop = route::by_routes(packet, &ends.source, &ends.destination)?;
     hop.write(packet)?;
     Ok(hop.send())
