@@ -9,9 +9,10 @@ use abi::{Away, AwayKey, Backend, Origin, OriginKey, PoolAddress, PortKey, Ports
 
 use crate::numbers::Identity;
 use crate::plan::{Kind, Plan};
+use crate::slots::Slots;
 
 /// One write into a map; `None` takes the entry away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write<'a> {
     /// `SETTINGS`.
     Settings(Settings),
@@ -23,6 +24,8 @@ pub enum Write<'a> {
     Away(AwayKey, Option<Away>),
     /// `TABLES`: the whole table at once.
     Table(u32, Option<&'a [Slot]>),
+    /// Some slots of a table that is in force: each packet looks at one, and each is right at any time.
+    Slots(u32, Vec<(u32, Slot)>),
     /// `POOL`.
     Pool(u32, PoolAddress),
     /// `ORIGINS`.
@@ -104,11 +107,24 @@ fn tables<'a>(writes: &mut Vec<Write<'a>>, old: &'a Plan, new: &'a Plan) {
         let had = |slot: u32| before.and_then(|before| before.away().get(&slot));
         let records = slots.away().iter().filter(|(slot, record)| had(**slot) != Some(*record));
         writes.extend(records.map(|(slot, record)| Write::Away(key(*slot), Some(*record))));
-        if before.is_none_or(|before| before.words() != slots.words()) {
-            writes.push(Write::Table(number, Some(slots.words())));
-        }
+        writes.extend(words(number, before, slots));
         let stale = before.into_iter().flat_map(|before| before.away().keys()).filter(|slot| !slots.away().contains_key(*slot));
         writes.extend(stale.map(|slot| Write::Away(key(*slot), None)));
+    }
+}
+
+/// Changed slots from which on the whole table is replaced.
+const SLOTS_WRITTEN_MAX: usize = 8_192;
+
+fn words<'a>(number: u32, before: Option<&Slots>, slots: &'a Slots) -> Option<Write<'a>> {
+    let whole = Write::Table(number, Some(slots.words()));
+    let Some(before) = before.filter(|before| before.len() == slots.len()) else { return Some(whole) };
+    let changed = (0..).zip(before.words().iter().zip(slots.words())).filter(|(_, (before, after))| before != after);
+    let changed: Vec<(u32, Slot)> = changed.map(|(slot, (_, after))| (slot, *after)).collect();
+    match changed.len() {
+        0 => None,
+        1..SLOTS_WRITTEN_MAX => Some(Write::Slots(number, changed)),
+        _ => Some(whole),
     }
 }
 

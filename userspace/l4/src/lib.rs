@@ -7,6 +7,7 @@ extern crate alloc;
 
 mod apply;
 mod attach;
+mod kernel;
 mod load;
 mod maglev;
 mod maps;

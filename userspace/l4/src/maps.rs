@@ -164,7 +164,7 @@ impl Balancer {
         Array::try_from(self.map(name)?)
     }
 
-    fn hash<K: Pod, V: Pod>(&mut self, name: &'static str) -> Result<HashMap<&mut MapData, K, V>, MapError> {
+    pub(crate) fn hash<K: Pod, V: Pod>(&mut self, name: &'static str) -> Result<HashMap<&mut MapData, K, V>, MapError> {
         HashMap::try_from(self.map(name)?)
     }
 }

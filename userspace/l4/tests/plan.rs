@@ -94,7 +94,7 @@ impl Maps for Played {
         }
         self.writes += 1;
         let held = &mut self.held;
-        match *write {
+        match write.clone() {
             Write::Settings(settings) => held.settings = settings,
             Write::Identity(kind, number, identity) => {
                 held.identities.retain(|(other, at, _)| (*other, *at) != (kind, number));
@@ -103,6 +103,12 @@ impl Maps for Played {
             Write::Backend(number, backend) => drop(held.backends.insert(number, backend)),
             Write::Away(key, record) => put(&mut self.away, key, record),
             Write::Table(number, Some(words)) => drop(held.tables.insert(number, words.into())),
+            Write::Slots(number, slots) => {
+                let words = held.tables.get_mut(&number).expect("a table that is in force");
+                for (slot, word) in slots {
+                    words[slot as usize] = word;
+                }
+            }
             Write::Table(number, None) => drop(held.tables.remove(&number)),
             Write::Pool(number, address) => {
                 held.pool.resize(held.pool.len().max(number as usize + 1), address);

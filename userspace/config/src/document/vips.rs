@@ -68,7 +68,7 @@ record! {
         source: Located<Vec<IpAddr>> = Located { at: crate::read::At::default(), value: Vec::new() },
         /// What flows are hashed with: equal on all nodes, and secret, since who knows it can choose flows that meet.
         hash_seed: Number<0, { u32::MAX }> = Number(0),
-        /// Slots of each cluster's table: 4093, 16381, 65537 or 262139; equal on all nodes.
+        /// Slots of each cluster's table: 4093, 16381 or 65537; equal on all nodes.
         table_size: TableSize = TableSize(65_537),
         /// How long established flows stay with the origin that a change took from their slot.
         settle: Period = Period(Duration::from_hours(1)),

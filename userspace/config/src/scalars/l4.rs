@@ -192,7 +192,7 @@ impl Scalar for Instance {
 pub(crate) struct TableSize(pub(crate) u32);
 
 /// Primes: every step visits all slots.
-const TABLE_SIZES: [u32; 4] = [4_093, 16_381, 65_537, 262_139];
+const TABLE_SIZES: [u32; 3] = [4_093, 16_381, 65_537];
 
 impl Scalar for TableSize {
     fn parse(text: &str, _: &Context<'_>) -> Result<Self, String> {
