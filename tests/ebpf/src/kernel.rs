@@ -1,12 +1,13 @@
 //! One loaded balancer with maps of its own, seen by nobody else, gone when it is dropped.
 
 use abi::{
-    Away, AwayKey, Backend, Counters, DecapSettings, FlowKey, NatFlow, Origin, OriginKey, Pin, PoolAddress, PortKey, Ports, Reason,
-    Service, Settings, Slot,
+    Away, AwayKey, Backend, Counters, DecapSettings, DropSample, FlowKey, NatFlow, Origin, OriginKey, Pin, PoolAddress, PortKey, Ports,
+    QuicKey, Reason, Service, Settings, Slot,
 };
-use aya::maps::{Array, ArrayOfMaps, HashMap, MapData, PerCpuArray};
+use aya::maps::{Array, ArrayOfMaps, HashMap, MapData, PerCpuArray, RingBuf};
 use aya::programs::{TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader, TestRun as _};
+use std::path::Path;
 
 /// The kernel's answer for a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +54,18 @@ impl Kernel {
         let mut kernel = Self::of(Ebpf::load(l4::programs::ORIGIN), "decapsulate", "DECAP_REASONS");
         kernel.array("DECAP").set(0, settings, 0).expect("it has one");
         kernel
+    }
+
+    /// The program over the pinned maps of a loader's instance in `folder`.
+    ///
+    /// # Panics
+    /// As [`Self::load`].
+    pub fn over(folder: &Path) -> Self {
+        let mut loader = EbpfLoader::new();
+        for name in l4::MAPS {
+            loader.map_pin_path(name, folder.join("maps").join(name));
+        }
+        Self::of(loader.load(l4::programs::BALANCER), "balance", "REASONS")
     }
 
     fn of(loaded: Result<Ebpf, EbpfError>, name: &'static str, reasons: &'static str) -> Self {
@@ -147,6 +160,29 @@ impl Kernel {
     /// A flow of full NAT.
     pub fn nat_flow(&mut self, flow: FlowKey) -> Option<NatFlow> {
         self.hash("NAT_FLOWS").get(&flow, 0).ok()
+    }
+
+    /// Say which backend a QUIC node is.
+    pub fn quic_node(&mut self, key: QuicKey, backend: u32) {
+        self.hash("QUIC_NODES").insert(key, backend, 0).expect("there is room");
+    }
+
+    /// The next sample of a drop.
+    ///
+    /// # Panics
+    /// When it is not of the size that it has.
+    pub fn sample(&mut self) -> Option<DropSample> {
+        let mut ring: RingBuf<&mut MapData> = self.map("SAMPLES");
+        let bytes = ring.next()?;
+        let word = |at: usize| u32::from_ne_bytes(bytes[at..at + 4].try_into().expect("four"));
+        Some(DropSample {
+            at_ns: u64::from_ne_bytes(bytes[..8].try_into().expect("eight")),
+            reason: word(8),
+            interface: word(12),
+            length: word(16),
+            padding: word(20),
+            bytes: bytes[24..].try_into().expect("as many as they are"),
+        })
     }
 
     /// A flow's pin.

@@ -74,6 +74,12 @@ pub fn settings() -> Settings {
 /// A balancer with one VIP of both families, TCP and UDP, [`PORT`] and 8080 to 8090: all slots at home with `owner`.
 pub fn world(service: Service, owner: u32) -> Kernel {
     let mut kernel = Kernel::load();
+    furnish(&mut kernel, service, owner);
+    kernel
+}
+
+/// The same in maps that are there already.
+pub fn furnish(kernel: &mut Kernel, service: Service, owner: u32) {
     kernel.settings(settings());
     for number in [1, 2, 3, 11, 12, 13] {
         kernel.backend(u32::from(number), origin(number));
@@ -88,5 +94,4 @@ pub fn world(service: Service, owner: u32) -> Kernel {
             kernel.address(PortKey::new(address(vip), protocol, 0), ports);
         }
     }
-    kernel
 }

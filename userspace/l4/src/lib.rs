@@ -7,6 +7,7 @@ extern crate alloc;
 
 mod apply;
 mod attach;
+mod guard;
 mod kernel;
 mod load;
 mod maglev;
@@ -18,10 +19,12 @@ mod plan;
 pub mod programs;
 mod services;
 mod slots;
+mod stale;
 mod tables;
 
 pub use apply::{Maps, Write, apply, diff};
 pub use attach::{AttachError, Attachment, Mode, Wish};
+pub use guard::{GuardList, Prefix};
 pub use load::{Balancer, LoadError, MAPS};
 pub use maglev::{Maglev, Member, TableSize};
 pub use maps::Kept;
@@ -29,3 +32,4 @@ pub use numbers::Identity;
 pub use pin::{Folder, PinError, ROOT};
 pub use plan::{Held, Kind, Machine, Plan, PlanFault, Wishes};
 pub use slots::Slots;
+pub use stale::stale_pins;
