@@ -13,6 +13,7 @@
 mod bench;
 mod check;
 mod demo;
+mod ebpf;
 mod setup;
 mod shell;
 mod sim;
@@ -47,6 +48,8 @@ enum Verb {
     Demo(demo::Options),
     /// Sluice beside nginx, HAProxy and Envoy on this machine
     Bench(bench::Options),
+    /// What the kernel programs cost the verifier, against their budgets
+    Ebpf,
     /// What CI runs: the same as `test`
     Ci,
 }
@@ -70,6 +73,7 @@ fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::Sim(options) => sim::run(&options),
         Verb::Demo(options) => demo::run(&options),
         Verb::Bench(options) => bench::run(&options),
+        Verb::Ebpf => ebpf::run(),
         Verb::Ci => test::run(&test::Options::default()),
     }
 }

@@ -6,48 +6,55 @@ use crate::wire::{Ipv4, Ipv6, Tcp};
 use abi::Address;
 
 /// A sum under way.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Sum(u64);
 
 impl Sum {
     /// Of nothing.
     #[inline(always)]
+    #[must_use]
     pub fn new() -> Self {
         Self(0)
     }
 
     /// One more half word.
     #[inline(always)]
+    #[must_use]
     pub fn half(self, half: u16) -> Self {
         Self(self.0 + u64::from(half))
     }
 
     /// One more word of four bytes.
     #[inline(always)]
+    #[must_use]
     pub fn word(self, word: u32) -> Self {
         Self(self.0 + u64::from(word))
     }
 
     /// An address, of its family's length.
     #[inline(always)]
+    #[must_use]
     pub fn address(self, address: &Address) -> Self {
         if address.is_v4() { self.word(address.v4_word()) } else { self.words(&address.0) }
     }
 
     /// Four words.
     #[inline(always)]
+    #[must_use]
     pub fn words(self, words: &[u32; 4]) -> Self {
         self.word(words[0]).word(words[1]).word(words[2]).word(words[3])
     }
 
     /// Take another sum away.
     #[inline(always)]
+    #[must_use]
     pub fn less(self, other: Self) -> Self {
         self.half(!other.folded())
     }
 
     /// Add another sum.
     #[inline(always)]
+    #[must_use]
     pub fn plus(self, other: Self) -> Self {
         self.half(other.folded())
     }

@@ -2,6 +2,7 @@
 //!
 //! Needs root. Without it a test fails and says so: a kernel program that was not run is not tested.
 
+pub mod budget;
 pub mod kernel;
 pub mod namespace;
 pub mod packet;

@@ -42,7 +42,7 @@ pub fn address(text: &str) -> Address {
     }
 }
 
-/// Origins 1 to 3 are 10.0.1.N, 11 to 13 are fd00:1::N; their MACs end in their number.
+/// Origins 1 to 3 are `10.0.1.N`, 11 to 13 `fd00:1::N`; their MACs end in their number.
 pub fn origin(number: u8) -> Backend {
     let text = if number < 10 { format!("10.0.1.{number}") } else { format!("fd00:1::{number:x}") };
     Backend { address: address(&text), mac: origin_mac(number), ..Backend::default() }

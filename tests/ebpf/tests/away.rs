@@ -192,7 +192,7 @@ fn the_envelope_names_the_others() {
 #[test]
 fn the_others_over_ipv6() {
     let mut kernel = world(Service { via: VIA_GUE, ..l2(service_flags::CHAIN) }, 11);
-    kernel.table(TABLE, |_| 12 | AWAY);
+    kernel.table(TABLE, |_| AWAY | 0xc);
     let ends = (ip(CLIENT6), ip(VIP6));
     let ports = u32::from(4000_u16.to_be()) | u32::from(PORT.to_be()) << 16;
     let at = slot_of(flow_hash(settings().hash_seed, &address(CLIENT6), ports), SLOTS);

@@ -14,7 +14,7 @@ const TCP: u8 = 6;
 const ECHO: u32 = 20;
 
 /// An ICMP packet of either family.
-fn icmp(ends: (&str, &str), kind: u8, code: u8, rest: [u8; 4], data: &[u8], hops: u8) -> Vec<u8> {
+fn icmp(ends: (&str, &str), (kind, code): (u8, u8), rest: [u8; 4], data: &[u8], hops: u8) -> Vec<u8> {
     let ends: (IpAddr, IpAddr) = (ip(ends.0), ip(ends.1));
     let mut message = [&[kind, code, 0, 0][..], &rest, data].concat();
     if ends.0.is_ipv4() {
@@ -46,8 +46,8 @@ fn echoing(flags: u32) -> Kernel {
 #[test]
 fn echoes() {
     for (client, vip, ask, answer) in [(CLIENT4, VIP4, 8, 0), (CLIENT6, VIP6, 128, 129)] {
-        let request = frame(OWN_MAC, CLIENT_MAC, &[(0x8100, 5)], &icmp((client, vip), ask, 0, [1, 2, 3, 4], b"odd", 61));
-        let reply = frame(CLIENT_MAC, OWN_MAC, &[(0x8100, 5)], &icmp((vip, client), answer, 0, [1, 2, 3, 4], b"odd", 64));
+        let request = frame(OWN_MAC, CLIENT_MAC, &[(0x8100, 5)], &icmp((client, vip), (ask, 0), [1, 2, 3, 4], b"odd", 61));
+        let reply = frame(CLIENT_MAC, OWN_MAC, &[(0x8100, 5)], &icmp((vip, client), (answer, 0), [1, 2, 3, 4], b"odd", 64));
         let mut kernel = echoing(service_flags::LIVES);
         assert_eq!(kernel.run(&request), (Verdict::Transmit, reply));
         assert_eq!(kernel.reason(Reason::Echoed), 1);
@@ -68,7 +68,7 @@ fn errors_go_where_their_flow_goes() {
     let router6 = "2001:db8:e::1";
     for (router, client, vip, kind) in [(router4, CLIENT4, VIP4, 3), (router6, CLIENT6, VIP6, 2)] {
         let quoted = segment((vip, client), (PORT, 4000), ACK, b"what was too long");
-        let error = icmp((router, vip), kind, 4, [0, 0, 5, 0], &quoted, 61);
+        let error = icmp((router, vip), (kind, 4), [0, 0, 5, 0], &quoted, 61);
         for (via, owner) in [(VIA_L2, 2), (VIA_IPIP, 2), (VIA_GUE, 12)] {
             let kernel = world(Service { mode: MODE_DSR, via, ..Service::default() }, owner);
             let (verdict, out) = kernel.run(&frame(OWN_MAC, CLIENT_MAC, &[], &error));
@@ -81,7 +81,7 @@ fn errors_go_where_their_flow_goes() {
                 assert_eq!(out[60..62], sum.to_be_bytes());
             }
         }
-        let stranger = icmp((router, vip), kind, 4, [0, 0, 5, 0], &segment((vip, client), (444, 4000), ACK, b""), 61);
+        let stranger = icmp((router, vip), (kind, 4), [0, 0, 5, 0], &segment((vip, client), (444, 4000), ACK, b""), 61);
         let whole = frame(OWN_MAC, CLIENT_MAC, &[], &stranger);
         let kernel = world(Service { mode: MODE_DSR, via: VIA_L2, ..Service::default() }, 1);
         assert_eq!(kernel.run(&whole), (Verdict::Pass, whole.clone()), "about no flow of ours");
@@ -108,7 +108,7 @@ fn who_sends_too_much_is_told() {
                 let head = V4 { tos: 0, identification: 0, fragment: DF, ttl: 64, options: vec![] };
                 ipv4((ip(node), ip(client)), ICMP, &head, &message)
             }
-            IpAddr::V6(_) => icmp((node, client), kind, code, [0, 0, told[0], told[1]], &large[..480], 64),
+            IpAddr::V6(_) => icmp((node, client), (kind, code), [0, 0, told[0], told[1]], &large[..480], 64),
         };
         let expect = frame(CLIENT_MAC, OWN_MAC, &[(0x8100, 5)], &error);
         assert_eq!(kernel.run(&frame(OWN_MAC, CLIENT_MAC, &[(0x8100, 5)], &large)), (Verdict::Transmit, expect), "{client}");

@@ -102,7 +102,7 @@ fn another_layout_is_refused() {
     let map = MapData::from_pin(place.0.join("maps/SETTINGS")).expect("pinned");
     let mut settings: Array<_, Settings> = Map::Array(map).try_into().expect("an array");
     settings.set(0, Settings { layout: 17, ..Settings::default() }, 0).expect("written");
-    let refused = Balancer::open(place.folder()).err().expect("refused");
+    let refused = Balancer::open(place.folder()).map(drop).expect_err("refused");
     assert!(matches!(refused, LoadError::Pin(PinError::Layout { found: 17, .. })), "{refused}");
     // Maps that were never finished are nothing.
     settings.set(0, Settings::default(), 0).expect("written");
@@ -116,12 +116,12 @@ fn who_cannot_be_attached_to_is_told_why() {
     let mut balancer = Balancer::open(place.folder()).expect("loads");
     let mut holder = Balancer::open(other.folder()).expect("loads");
     holder.attach(&[("out", Wish::Native)]).expect("attached");
-    let held = balancer.attach(&[("out", Wish::Auto)]).err().expect("refused");
+    let held = balancer.attach(&[("out", Wish::Auto)]).map(drop).expect_err("refused");
     assert!(matches!(held, LoadError::Attach(AttachError::Held { .. })), "{held}");
-    let unknown = balancer.attach(&[("nowhere", Wish::Auto)]).err().expect("refused");
+    let unknown = balancer.attach(&[("nowhere", Wish::Auto)]).map(drop).expect_err("refused");
     assert!(matches!(unknown, LoadError::Attach(AttachError::Unknown { .. })), "{unknown}");
     // The loopback device has no native mode: auto says what it made of it, native refuses.
-    let native = balancer.attach(&[("lo", Wish::Native)]).err().expect("refused");
+    let native = balancer.attach(&[("lo", Wish::Native)]).map(drop).expect_err("refused");
     assert!(matches!(native, LoadError::Attach(AttachError::NotNative { .. })), "{native}");
     assert_eq!(balancer.attach(&[("lo", Wish::Auto)]).expect("attached"), [attachment("lo", Mode::Generic, false)]);
 }

@@ -128,7 +128,7 @@ pub(crate) fn detach_others(folder: &Folder, kept: &[&str]) -> io::Result<Vec<St
     for pin in fs::read_dir(folder.links())? {
         let pin = pin?;
         let name = pin.file_name().to_string_lossy().into_owned();
-        let interface = name.rsplit_once(SEPARATOR).map_or(name.as_str(), |(interface, _mode)| interface).replace(SLASH, ".");
+        let interface = name.rsplit_once(SEPARATOR).map_or(name.as_str(), |(interface, _mode)| interface).replace(DOT, ".");
         if !kept.contains(&interface.as_str()) {
             fs::remove_file(pin.path())?;
             gone.push(interface);
@@ -141,10 +141,10 @@ pub(crate) fn detach_others(folder: &Folder, kept: &[&str]) -> io::Result<Vec<St
 const SEPARATOR: char = '@';
 
 /// Stands for a dot.
-const SLASH: char = '%';
+const DOT: char = '%';
 
 fn path(folder: &Folder, interface: &str, mode: Mode) -> PathBuf {
-    folder.links().join(format!("{}{SEPARATOR}{}", interface.replace('.', &SLASH.to_string()), mode.name()))
+    folder.links().join(format!("{}{SEPARATOR}{}", interface.replace('.', &DOT.to_string()), mode.name()))
 }
 
 fn modes(wish: Wish) -> Vec<Mode> {
@@ -176,10 +176,7 @@ fn remove(folder: &Folder, interface: &str, mode: Mode) -> io::Result<()> {
 
 fn why_not(interface: &str, mode: Mode, error: &ProgramError) -> AttachError {
     let interface = interface.to_owned();
-    let code = match error {
-        ProgramError::SyscallError(error) => error.io_error.raw_os_error(),
-        _ => None,
-    };
+    let code = if let ProgramError::SyscallError(error) = error { error.io_error.raw_os_error() } else { None };
     match (error, code) {
         (ProgramError::UnknownInterface { .. }, _) => AttachError::Unknown { interface },
         (_, Some(libc::EBUSY | libc::EEXIST)) => AttachError::Held { interface },

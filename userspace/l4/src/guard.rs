@@ -104,7 +104,7 @@ impl Balancer {
     /// Put a list in force instead of the one that is. What it was is kept beside it until the next.
     pub fn put_guard(&mut self, list: &GuardList) -> Result<(), MapError> {
         let mut settings = self.settings()?;
-        let place = if settings.guard == 1 { 1 } else { 0 };
+        let place = u32::from(settings.guard == 1);
         self.put_inner("GUARD_V4", place, &bits(&list.v4)?)?;
         self.put_inner("GUARD_V6_FILTER", place, &bits(&list.filter)?)?;
         let mut hosts: HashMap<MapData, u32, HostsOf24> = HashMap::create(abi::limits::GUARD_PARTIAL, NO_PREALLOC)?;
@@ -188,7 +188,7 @@ mod tests {
                 let words = list.hosts[&(host >> 8)].0;
                 GuardVerdict::of(super::two_bits(words[(host & 255) as usize / 32] >> ((host & 31) * 2)))
             }
-            verdict => verdict,
+            verdict @ (GuardVerdict::Unlisted | GuardVerdict::Deny | GuardVerdict::Allow) => verdict,
         }
     }
 

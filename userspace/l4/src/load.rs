@@ -112,7 +112,7 @@ impl Balancer {
 
     /// A map as the kernel's interface has it.
     pub(crate) fn map(&mut self, name: &'static str) -> Result<&mut Map, MapError> {
-        self.ebpf.map_mut(name).ok_or(MapError::InvalidName { name: name.to_owned() })
+        self.ebpf.map_mut(name).ok_or_else(|| MapError::InvalidName { name: name.to_owned() })
     }
 }
 

@@ -85,13 +85,13 @@ impl Folder {
         }
         let settings = self.map("SETTINGS");
         if !settings.exists() {
-            self.remove_pins(&self.maps())?;
+            remove_pins(&self.maps())?;
             return Ok(Left::Nothing);
         }
         match layout(&settings) {
             Some(abi::LAYOUT) => Ok(Left::Maps),
             Some(0) | None => {
-                self.remove_pins(&self.maps())?;
+                remove_pins(&self.maps())?;
                 Ok(Left::Nothing)
             }
             Some(found) => Err(PinError::Layout { folder: self.0.clone(), found }),
@@ -105,7 +105,7 @@ impl Folder {
         }
         for folder in [self.links(), self.maps()] {
             if folder.exists() {
-                self.remove_pins(&folder)?;
+                remove_pins(&folder)?;
                 fs::remove_dir(&folder).map_err(|source| PinError::File { path: folder, source })?;
             }
         }
@@ -126,14 +126,14 @@ impl Folder {
     fn maps(&self) -> PathBuf {
         self.0.join("maps")
     }
+}
 
-    fn remove_pins(&self, folder: &Path) -> Result<(), PinError> {
-        let failed = |source| PinError::File { path: folder.to_owned(), source };
-        for pin in fs::read_dir(folder).map_err(failed)? {
-            fs::remove_file(pin.map_err(failed)?.path()).map_err(failed)?;
-        }
-        Ok(())
+fn remove_pins(folder: &Path) -> Result<(), PinError> {
+    let failed = |source| PinError::File { path: folder.to_owned(), source };
+    for pin in fs::read_dir(folder).map_err(failed)? {
+        fs::remove_file(pin.map_err(failed)?.path()).map_err(failed)?;
     }
+    Ok(())
 }
 
 /// The layout that pinned settings say they have.

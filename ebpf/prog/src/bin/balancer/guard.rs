@@ -39,7 +39,7 @@ fn listed(source: &Address, list: u32) -> GuardVerdict {
                 let (word, shift) = ((host & 255) / 32, (host & 31) * 2);
                 GuardVerdict::of((maps::guard_hosts(list, host >> 8, word) >> shift) as u32)
             }
-            verdict => verdict,
+            verdict @ (GuardVerdict::Unlisted | GuardVerdict::Deny | GuardVerdict::Allow) => verdict,
         }
     } else {
         let [short, middle, long] = v6_filter_bits(source);

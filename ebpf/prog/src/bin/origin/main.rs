@@ -3,7 +3,6 @@
 #![cfg_attr(not(target_arch = "bpf"), expect(dead_code, reason = "built for this machine only so that the lints see it"))]
 #![cfg_attr(target_arch = "bpf", expect(unsafe_code, reason = "sections and symbols are how the loader finds a program"))]
 #![expect(clippy::inline_always, reason = "one function is what the verifier understands and what is fast")]
-#![expect(clippy::cast_possible_truncation, reason = "header fields are cut to their width on purpose")]
 
 mod maps;
 mod story;

@@ -162,7 +162,7 @@ fn pass_on(packet: &Packet, envelope: &Envelope, settings: &DecapSettings) -> St
     }
     let link = Link::read(packet, outer)?;
     // Without a route of its own the envelope goes back to where it came from: a router will know.
-    let hop = route::by_routes(packet, own, &next).unwrap_or(link.back());
+    let hop = route::by_routes(packet, own, &next).unwrap_or_else(|_unknown| link.back());
     let before = before.address(&outer.flow.source).address(&outer.flow.destination);
     let after = Sum::new().address(own).address(&next);
     let mut udp: Udp = packet.read(outer.transport)?;

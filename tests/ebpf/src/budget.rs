@@ -1,0 +1,87 @@
+//! What the programs cost the verifier, against what they may cost: a program that grows unseen is one day refused by an older kernel.
+
+use anyhow::{Context, Result};
+use aya::Ebpf;
+use aya::programs::Xdp;
+use aya_obj::Object;
+use aya_obj::generated::bpf_insn;
+
+/// One program and its limits.
+pub struct Budget {
+    /// Its name.
+    pub name: &'static str,
+    object: &'static [u8],
+    /// Instructions that the verifier may walk through; a kernel refuses at a million.
+    pub verified_max: u32,
+    /// Bytes of stack; a kernel refuses above 512.
+    pub stack_max: u32,
+}
+
+/// What a program takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// Instructions that the verifier walked through.
+    pub verified: u32,
+    /// Instructions that there are.
+    pub instructions: u32,
+    /// Bytes of stack, all its functions together.
+    pub stack: u32,
+}
+
+/// All programs.
+pub fn budgets() -> [Budget; 2] {
+    [
+        Budget { name: "balance", object: l4::programs::BALANCER, verified_max: 150_000, stack_max: 512 },
+        Budget { name: "decapsulate", object: l4::programs::ORIGIN, verified_max: 150_000, stack_max: 384 },
+    ]
+}
+
+impl Budget {
+    /// Load the program into this kernel and see.
+    pub fn measure(&self) -> Result<Cost> {
+        let object = Object::parse(self.object)?;
+        let functions = object.functions.values();
+        let stack = functions.clone().map(|function| stack(&function.instructions)).sum();
+        let instructions = functions.map(|function| function.instructions.len()).sum::<usize>();
+        let mut ebpf = Ebpf::load(self.object).context("loading needs root")?;
+        let program: &mut Xdp = ebpf.program_mut(self.name).context("it is not in its object")?.try_into()?;
+        program.load()?;
+        let verified = program.info()?.verified_instruction_count().context("the kernel does not say")?;
+        Ok(Cost { verified, instructions: u32::try_from(instructions)?, stack })
+    }
+
+    /// Does it stay below its limits?
+    pub fn holds(&self, cost: Cost) -> bool {
+        cost.verified <= self.verified_max && cost.stack <= self.stack_max
+    }
+}
+
+const FRAME: u8 = 10;
+const CLASS: u8 = 7;
+/// Loads and stores through memory.
+const MEMORY: [u8; 3] = [1, 2, 3];
+/// `r = r` and `r += constant`, 64 bits wide.
+const MOVE: u8 = 0xbf;
+const ADD: u8 = 0x07;
+
+/// The deepest byte that a function reaches below its frame, in words of eight bytes.
+fn stack(instructions: &[bpf_insn]) -> u32 {
+    let mut deepest = 0_i64;
+    let mut of_frame = [false; 16];
+    for instruction in instructions {
+        let (to, from) = (instruction.dst_reg(), instruction.src_reg());
+        let class = instruction.code & CLASS;
+        if MEMORY.contains(&class) {
+            let base = if class == 1 { from } else { to };
+            if base == FRAME {
+                deepest = deepest.min(i64::from(instruction.off));
+            }
+        }
+        match instruction.code {
+            ADD if of_frame[usize::from(to & 15)] => deepest = deepest.min(i64::from(instruction.imm)),
+            _ => {}
+        }
+        of_frame[usize::from(to & 15)] = instruction.code == MOVE && from == FRAME;
+    }
+    u32::try_from((-deepest + 7) / 8 * 8).unwrap_or(u32::MAX)
+}
