@@ -92,12 +92,20 @@ impl Serial {
     }
 
     pub(crate) fn poll_room(&self, transport: &Transport) -> Poll<Result<(), Fault>> {
+        if self.codec.borrow().is_held() {
+            // What came from the peer decides, and whoever takes that asks again.
+            return Poll::Pending;
+        }
         transport.poll_room().map(|room| room.map_err(|_errno| self.broken()))
     }
 
     pub(crate) fn send(&self, transport: &Transport, part: Part) -> Result<(), Fault> {
         let mut codec = self.codec.borrow_mut();
-        transport.write(|output| codec.send(part, output)).map(drop)
+        transport.write(|output| codec.send(part, output))?;
+        if codec.half_is_over() {
+            transport.finish();
+        }
+        Ok(())
     }
 
     pub(crate) fn send_head(&self, transport: &Transport, head: &Head) -> Result<(), Fault> {

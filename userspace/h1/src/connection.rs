@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 
-use model::{HeadLimits, Scheme};
+use model::{HeadLimits, Method, Scheme, Start};
 
 use crate::{chunked, section::Gather};
 
@@ -44,16 +44,44 @@ pub struct Connection {
 pub(crate) struct Exchange {
     /// The version the client speaks (server side only).
     pub(crate) version: Version,
-    /// The request was HEAD: its response has no content.
-    pub(crate) head_only: bool,
+    pub(crate) asks: Asks,
     /// The client waits for 100 (Continue) before it sends its content.
     pub(crate) expects_continue: bool,
     /// The client has said that it sends no further request (RFC 9112 §9.6).
     pub(crate) last: bool,
 }
 
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asks {
+    /// A response.
+    Response,
+    /// A response without content: it is HEAD.
+    HeadOnly,
+    /// To speak something else (RFC 9110 §7.8).
+    Upgrade,
+    /// That was agreed to: bytes follow, both ways, until each side closes its half.
+    Tunnel,
+}
+
 impl Exchange {
-    pub(crate) const NEW: Self = Self { version: Version::Http11, head_only: false, expects_continue: false, last: false };
+    pub(crate) const NEW: Self = Self { version: Version::Http11, asks: Asks::Response, expects_continue: false, last: false };
+}
+
+impl Exchange {
+    pub(crate) fn is_head_only(self) -> bool {
+        self.asks == Asks::HeadOnly
+    }
+}
+
+impl Asks {
+    pub(crate) fn of(start: &Start) -> Self {
+        match start {
+            Start::Request(line) if line.method == Method::Head => Self::HeadOnly,
+            Start::Request(line) if !line.protocol.is_empty() => Self::Upgrade,
+            Start::Request(_) | Start::Response(_) => Self::Response,
+        }
+    }
 }
 
 /// Which requests and which responses are ours.
@@ -91,6 +119,8 @@ pub(crate) enum Receiving {
     Trailers,
     /// The trailers are told, the End is not.
     Ending,
+    /// What follows depends on the answer to an upgrade.
+    Held,
     /// Content until the connection closes.
     UntilClose,
     Done,
@@ -107,6 +137,8 @@ pub(crate) enum Sending {
     Known(u64),
     Chunked,
     UntilClose,
+    /// What may follow depends on the answer to an upgrade.
+    Held,
     /// A response without content: what is given as such is dropped.
     Nothing,
     Done,
@@ -175,7 +207,17 @@ impl Connection {
     /// Whether [`receive`](Self::receive) takes nothing because the present exchange must be completed first: it is a pipelined
     /// request's place in the queue, and the reason to stop reading from the socket.
     pub fn is_waiting(&self) -> bool {
-        self.side == Side::Server && self.receiving == Receiving::Done && self.sending != Sending::Done
+        self.side == Side::Server && matches!(self.receiving, Receiving::Done | Receiving::Held) && self.sending != Sending::Done
+    }
+
+    /// Whether nothing may be sent before the origin has answered.
+    pub fn is_held(&self) -> bool {
+        self.sending == Sending::Held
+    }
+
+    /// Whether our half of a connection that speaks something else is over: then it is to be closed.
+    pub fn half_is_over(&self) -> bool {
+        self.exchange.asks == Asks::Tunnel && self.sending == Sending::Done
     }
 
     /// Whether the client waits for a 100 (Continue), and nobody has answered yet (RFC 9110 §10.1.1).

@@ -11,6 +11,9 @@ use crate::{framing::Framing, head::Source};
 /// Options of Connection fields that name other fields: more than anyone sends, few enough to look for each.
 pub const CONNECTION_OPTIONS_MAX: usize = 16;
 
+/// What connections may be upgraded to (RFC 6455).
+pub(crate) const WEBSOCKET: &[u8] = b"websocket";
+
 /// What the codec must know of a head's fields.
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
@@ -21,6 +24,10 @@ pub(crate) struct Facts {
     pub(crate) keep_alive: bool,
     /// Expect, if it was 100-continue.
     pub(crate) expects_continue: bool,
+    /// Connection names Upgrade.
+    connection_upgrade: bool,
+    /// Upgrade names what we let through.
+    websocket: bool,
 }
 
 /// Whose head it is.
@@ -46,8 +53,13 @@ pub(crate) fn read(source: &Source<'_>, headers: &[httparse::Header<'_>], kind: 
                 options += facts.connection(header.value);
                 continue;
             }
-            // Meant for this hop. Transfer-Encoding is written anew; an Upgrade is declined by not being passed on (RFC 9110 §7.8).
-            Name::KeepAlive | Name::ProxyConnection | Name::Upgrade => continue,
+            // Meant for this hop. Transfer-Encoding is written anew; an Upgrade is declined by not being passed on (RFC 9110 §7.8): all but
+            // the one that no server could take for another version of HTTP.
+            Name::Upgrade => {
+                facts.websocket = header.value.eq_ignore_ascii_case(WEBSOCKET);
+                continue;
+            }
+            Name::KeepAlive | Name::ProxyConnection => continue,
             Name::TransferEncoding => {
                 facts.framing.transfer_encoding(header.value)?;
                 continue;
@@ -87,6 +99,11 @@ pub(crate) fn read_trailers(source: &Source<'_>, headers: &[httparse::Header<'_>
 }
 
 impl Facts {
+    /// Whether it asks for, or agrees to, an upgrade that we let through.
+    pub(crate) fn upgrades(&self) -> bool {
+        self.connection_upgrade && self.websocket
+    }
+
     /// Reads one Connection field; gives how many other fields it names.
     fn connection(&mut self, value: &[u8]) -> usize {
         let mut named = 0;
@@ -95,8 +112,10 @@ impl Facts {
                 self.close = true;
             } else if option.eq_ignore_ascii_case(b"keep-alive") {
                 self.keep_alive = true;
-            } else if Name::of(option) == Name::Other {
-                named += 1;
+            } else {
+                let name = Name::of(option);
+                self.connection_upgrade |= name == Name::Upgrade;
+                named += usize::from(name == Name::Other);
             }
         }
         named

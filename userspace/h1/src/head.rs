@@ -25,6 +25,8 @@ pub(crate) struct Message {
     /// Whether the peer is willing to go on after this exchange (RFC 9112 §9.3).
     pub(crate) persistent: bool,
     pub(crate) expects_continue: bool,
+    /// Whether it asks for an upgrade, or agrees to one.
+    pub(crate) upgrade: bool,
 }
 
 /// The bytes httparse cut its findings out of, and the block that everything kept of them points into: the same bytes, on the heap.

@@ -20,6 +20,7 @@ impl Connection {
             | Receiving::Trailers
             | Receiving::Ending
             | Receiving::UntilClose
+            | Receiving::Held
             | Receiving::Done
             | Receiving::Failed => None,
         }
@@ -29,7 +30,9 @@ impl Connection {
     pub fn raw_send(&self) -> Option<u64> {
         match self.sending {
             Sending::Known(left) => Some(left),
-            Sending::Head | Sending::Chunked | Sending::UntilClose | Sending::Nothing | Sending::Done | Sending::Failed => None,
+            Sending::Head | Sending::Chunked | Sending::UntilClose | Sending::Held | Sending::Nothing | Sending::Done | Sending::Failed => {
+                None
+            }
         }
     }
 

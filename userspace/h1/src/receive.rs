@@ -1,12 +1,12 @@
 //! What happened: bytes came, or the peer closed. Each call gives at most one [`Part`].
 
 use buf::Chunk;
-use model::{Body, Cause, Fault, Head, Method, Part};
+use model::{Body, Cause, Fault, Head, Part};
 
 use crate::{
     Connection,
     chunked::{self, Step},
-    connection::{Exchange, Receiving, Sending, Side},
+    connection::{Asks, Exchange, Receiving, Sending, Side},
     head::{self, Message},
     request, response,
     section::{self, Refused, Section},
@@ -44,7 +44,7 @@ impl Connection {
                 false
             }
             (Receiving::Done | Receiving::Failed, _) => false,
-            (Receiving::Head | Receiving::Known(_) | Receiving::Chunked(_) | Receiving::Trailers, _) => true,
+            (Receiving::Head | Receiving::Known(_) | Receiving::Chunked(_) | Receiving::Trailers | Receiving::Held, _) => true,
         };
         if !in_message {
             return Ok(None);
@@ -81,7 +81,7 @@ impl Connection {
             Receiving::Chunked(decoder) => self.receive_chunked(decoder, input),
             Receiving::Trailers => self.receive_trailers(input),
             Receiving::Done => self.receive_between(input),
-            Receiving::Failed => Ok(None),
+            Receiving::Held | Receiving::Failed => Ok(None),
         }
     }
 
@@ -146,7 +146,7 @@ impl Connection {
         }
         let (length, message) = match self.side {
             Side::Server => request::in_place(input, &self.settings)?,
-            Side::Client => response::in_place(input, self.exchange.head_only, &self.settings.limits)?,
+            Side::Client => response::in_place(input, self.exchange.is_head_only(), &self.settings.limits)?,
         };
         input.advance(length);
         Some(message.and_then(|message| self.received_message(message)))
@@ -174,7 +174,7 @@ impl Connection {
     fn received_head(&mut self, block: &Chunk, lines: usize) -> Result<Part, Cause> {
         let message = match self.side {
             Side::Server => request::gathered(block, lines, &self.settings)?,
-            Side::Client => response::gathered(block, lines, self.exchange.head_only, &self.settings.limits)?,
+            Side::Client => response::gathered(block, lines, self.exchange.is_head_only(), &self.settings.limits)?,
         };
         self.received_message(message)
     }
@@ -187,28 +187,46 @@ impl Connection {
     }
 
     fn received_request(&mut self, message: Message) -> Part {
-        let Message { head, version, chunked, persistent, expects_continue } = message;
-        let head_only = head.request().is_some_and(|line| line.method == Method::Head);
-        self.exchange = Exchange { version, head_only, expects_continue, last: !persistent };
+        let Message { head, version, chunked, persistent, expects_continue, upgrade } = message;
+        let asks = Asks::of(&head.start);
+        self.exchange = Exchange { version, asks, expects_continue, last: !persistent };
         self.persistent &= persistent;
-        self.content_follows(&head, chunked);
+        if upgrade {
+            self.receiving = Receiving::Held;
+        } else {
+            self.content_follows(&head, chunked);
+        }
         Part::Head(head)
     }
 
     fn received_response(&mut self, message: Message) -> Result<Part, Cause> {
-        let Message { head, chunked, persistent, .. } = message;
+        let Message { mut head, chunked, persistent, upgrade, .. } = message;
         self.persistent &= persistent;
         match head.status() {
-            101 => Err(Cause::MalformedResponse), // we never ask for an upgrade (RFC 9110 §15.2.2)
+            101 if upgrade && self.exchange.asks == Asks::Upgrade => {
+                (head.body, head.end) = (Body::Unknown, false);
+                self.switched();
+                Ok(Part::Head(head))
+            }
+            101 => Err(Cause::MalformedResponse), // nobody has asked for that (RFC 9110 §15.2.2)
             100..=199 => {
                 self.interim += 1;
                 if self.interim > INTERIM_RESPONSES_MAX { Err(Cause::MalformedResponse) } else { Ok(Part::Info(head)) }
             }
             _ => {
+                if self.sending == Sending::Held {
+                    self.sending = Sending::Nothing;
+                }
                 self.content_follows(&head, chunked);
                 Ok(Part::Head(head))
             }
         }
+    }
+
+    /// The connection speaks something else from here on.
+    pub(crate) fn switched(&mut self) {
+        (self.receiving, self.sending, self.persistent) = (Receiving::UntilClose, Sending::UntilClose, false);
+        self.exchange.asks = Asks::Tunnel;
     }
 
     fn content_follows(&mut self, head: &Head, chunked: bool) {

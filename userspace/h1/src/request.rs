@@ -7,7 +7,7 @@ use model::{Body, Cause, Fields, Head, Method, Name, RequestLine, Scheme, Start,
 
 use crate::{
     connection::{Settings, Version},
-    fields::{self, Facts, Kind},
+    fields::{self, Facts, Kind, WEBSOCKET},
     head::{Message, SLOTS, Source, is_plain, persistent, with_later_minor, with_slots},
     target,
 };
@@ -48,11 +48,15 @@ fn read(source: &Source<'_>, parsed: &httparse::Request<'_, '_>, settings: &Sett
     facts.framing.check(version)?;
     let (scheme, authority) = authority(source, &facts, &target, version, settings.scheme)?;
     let body = facts.framing.request();
+    // Content and an upgrade in one request are more than anyone needs: the upgrade is declined.
+    let upgrade = facts.upgrades() && version == Version::Http11 && body == Body::None && method == Method::Get;
+    let body = if upgrade { Body::Unknown } else { body };
+    let protocol = if upgrade { Text::copy_of(WEBSOCKET) } else { Text::default() };
     let end = matches!(body, Body::None | Body::Known(0));
     let expects_continue = expects_continue(&mut fields, &facts, version, end);
-    let start = Start::Request(RequestLine { method, scheme, authority, path: target.path, protocol: Text::default() });
+    let start = Start::Request(RequestLine { method, scheme, authority, path: target.path, protocol });
     let persistent = persistent(version, &facts);
-    Ok(Message { head: Head { start, fields, body, end }, version, chunked: facts.framing.chunked, persistent, expects_continue })
+    Ok(Message { head: Head { start, fields, body, end }, version, chunked: facts.framing.chunked, persistent, expects_continue, upgrade })
 }
 
 /// Who is asked: what an absolute target says, else Host, of which there is exactly one from 1.1 on, and valid (RFC 9112 §3.2).

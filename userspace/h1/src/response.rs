@@ -55,7 +55,7 @@ fn read(source: &Source<'_>, parsed: &httparse::Response<'_, '_>, head_only: boo
     let end = !interim && matches!(body, Body::None | Body::Known(0));
     let head = Head { start: Start::Response(StatusLine { status, reason: reason(source) }), fields, body, end };
     let persistent = persistent(version, &facts) && honest && delimited;
-    Ok(Message { head, version, chunked: framing.chunked && !end, persistent, expects_continue: false })
+    Ok(Message { head, version, chunked: framing.chunked && !end, persistent, expects_continue: false, upgrade: facts.upgrades() })
 }
 
 /// The reason phrase, which may be missing together with the space before it. httparse has checked its bytes.

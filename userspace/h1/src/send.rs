@@ -4,11 +4,12 @@
 use alloc::vec::Vec;
 
 use buf::{Chunk, Output};
-use model::{Body, Cause, Fault, Field, Fields, Head, Method, Name, Part, RequestLine, Scope, Start, StatusLine};
+use model::{Body, Cause, Fault, Field, Fields, Head, Method, Name, Part, RequestLine, Scope, Start, StatusLine, Text};
 
 use crate::{
     Connection,
-    connection::{Receiving, Sending, Side, Version},
+    connection::{Asks, Receiving, Sending, Side, Version},
+    fields::WEBSOCKET,
     framing::has_no_content,
 };
 
@@ -55,6 +56,7 @@ impl Connection {
         }
         match (&head.start, self.side) {
             (Start::Request(line), Side::Client) => self.send_request(head, line, output),
+            (Start::Response(line), Side::Server) if line.status == 101 => self.send_switch(head, line, output),
             (Start::Response(line), Side::Server) if line.status >= 200 => self.send_response(head, line, output),
             _ => Err(self.broken()),
         }
@@ -99,7 +101,7 @@ impl Connection {
             }
             Sending::UntilClose => {}
             Sending::Nothing => return Ok(Sent::Dropped),
-            Sending::Known(_) | Sending::Head | Sending::Done | Sending::Failed => return Err(self.broken()),
+            Sending::Known(_) | Sending::Head | Sending::Held | Sending::Done | Sending::Failed => return Err(self.broken()),
         }
         output.push(data);
         Ok(Sent::Written)
@@ -110,7 +112,7 @@ impl Connection {
         match self.sending {
             Sending::Chunked => {}
             Sending::Known(0) | Sending::UntilClose | Sending::Nothing => return Ok(Sent::Dropped),
-            Sending::Known(_) | Sending::Head | Sending::Done | Sending::Failed => return Err(self.broken()),
+            Sending::Known(_) | Sending::Head | Sending::Held | Sending::Done | Sending::Failed => return Err(self.broken()),
         }
         if !is_line_clean(fields.added_bytes()) {
             return Err(self.broken());
@@ -132,7 +134,7 @@ impl Connection {
         match self.sending {
             Sending::Chunked => output.write(b"0\r\n\r\n"),
             Sending::Known(0) | Sending::UntilClose | Sending::Nothing => {}
-            Sending::Known(_) | Sending::Head | Sending::Done | Sending::Failed => return Err(self.broken()),
+            Sending::Known(_) | Sending::Head | Sending::Held | Sending::Done | Sending::Failed => return Err(self.broken()),
         }
         self.sending = Sending::Done;
         Ok(Sent::Written)
@@ -154,13 +156,33 @@ impl Connection {
         if line.method == Method::Connect {
             return Err(self.broken());
         }
-        self.exchange.head_only = line.method == Method::Head;
+        let upgrade = !line.protocol.is_empty();
+        if upgrade && (line.method != Method::Get || !line.protocol.eq_ignore_ascii_case(WEBSOCKET) || head.end) {
+            return Err(self.broken());
+        }
+        let length = if upgrade { Length::Omitted } else { length };
+        self.exchange.asks = Asks::of(&head.start);
         self.exchange.expects_continue = false;
         let tail = output.tail();
         tail.reserve(head.fields.wire_bytes_max() + line.path.len() + line.authority.len() + ROOM);
         write_request_line(tail, line);
         self.write_fields(tail, head, Some(&line.authority), length);
         self.content_announced(head, length);
+        if upgrade {
+            self.sending = Sending::Held;
+        }
+        Ok(Sent::Written)
+    }
+
+    /// The answer that lets the connection speak something else (RFC 9110 §15.2.2).
+    fn send_switch(&mut self, head: &Head, line: &StatusLine, output: &mut Output) -> Result<Sent, Fault> {
+        if self.sending != Sending::Head || self.exchange.asks != Asks::Upgrade {
+            return Err(self.broken());
+        }
+        let tail = output.tail();
+        write_status_line(tail, &StatusLine { status: line.status, reason: Text::from("Switching Protocols") });
+        self.write_fields(tail, head, None, Length::Omitted);
+        self.switched();
         Ok(Sent::Written)
     }
 
@@ -174,7 +196,12 @@ impl Connection {
             self.gather = None;
             self.persistent = false;
         }
-        let bodiless = self.exchange.head_only || has_no_content(line.status);
+        if self.receiving == Receiving::Held {
+            // The upgrade is declined.
+            self.receiving = Receiving::Done;
+            self.exchange.asks = Asks::Response;
+        }
+        let bodiless = self.exchange.is_head_only() || has_no_content(line.status);
         let length = match head.body {
             _ if line.status == 204 => Length::Omitted, // RFC 9110 §8.6
             Body::Known(length) if bodiless || length == 0 || !head.end => Length::Bytes(length),
@@ -217,6 +244,10 @@ impl Connection {
         write_length(tail, b"content-length", measure);
         if trailers {
             tail.extend_from_slice(b"te: trailers\r\n");
+        }
+        if self.exchange.asks == Asks::Upgrade {
+            tail.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n\r\n");
+            return;
         }
         tail.extend_from_slice(match (self.persistent, trailers) {
             (false, false) => b"connection: close\r\n\r\n",

@@ -97,20 +97,20 @@ fn handle(connection: &mut Connection, outcome: &mut Outcome, event: Event, mode
                     connection.consumed(id, data.len());
                 }
             }
-            let is_request = matches!(&part, Part::Head(head) if head.request().is_some());
+            let asked = if let Part::Head(head) = &part { head.request().map(|line| !line.protocol.is_empty()) } else { None };
             match (message.last_mut(), part) {
                 (_, Part::Info(_)) => {}
                 (Some(Part::Data(before)), Part::Data(data)) => *before = Chunk::from([&before[..], &data[..]].concat()),
                 (_, part) => message.push(part),
             }
-            if is_request && mode & 1 != 0 {
-                answer(connection, id);
+            if let (Some(upgrade), true) = (asked, mode & 1 != 0) {
+                answer(connection, id, if upgrade { 101 } else { 200 });
             }
         }
         Event::Refused(id, fault) => {
             assert!(fault.cause.status() >= 400, "it can be answered");
             assert!(outcome.messages.insert(id, Vec::new()).is_none(), "it is heard of for the first time");
-            answer(connection, id);
+            answer(connection, id, 400);
             connection.release(id);
         }
         Event::Reset(id, _) => {
@@ -121,8 +121,8 @@ fn handle(connection: &mut Connection, outcome: &mut Outcome, event: Event, mode
     }
 }
 
-fn answer(connection: &mut Connection, id: StreamId) {
-    let head = Head { end: false, ..Head::response(200, Body::Unknown) };
+fn answer(connection: &mut Connection, id: StreamId, status: u16) {
+    let head = Head { end: false, ..Head::response(status, Body::Unknown) };
     for part in [Part::Head(head), Part::Data(Chunk::from("hello")), Part::End] {
         assert!(connection.send(id, part).is_ok());
     }

@@ -459,7 +459,7 @@ fn parts_that_contradict_each_other_break_their_stream_only() {
 fn tunnels_and_their_protocols() {
     let mut up = client();
     assert!(up.takes_connect_protocol());
-    let mut head = request("CONNECT", "/chat", Body::Unknown);
+    let mut head = request("GET", "/chat", Body::Unknown);
     if let model::Start::Request(line) = &mut head.start {
         line.protocol = Text::from("websocket");
     }
@@ -468,12 +468,15 @@ fn tunnels_and_their_protocols() {
     let mut down = server_with(Settings::default());
     let mut told = Story::default();
     assert!(feed(&mut down, &transmitted(&mut up), &mut told));
-    assert_eq!(told.told(), "1 CONNECT http a /chat websocket unknown | 1 \"ping\"");
-    down.send(id, Part::Head(Head { end: false, ..Head::response(200, Body::Unknown) })).unwrap();
+    assert_eq!(told.told(), "1 GET http a /chat websocket unknown | 1 \"ping\"");
+    let agreed = Head { end: false, ..Head::response(101, Body::Unknown) };
+    down.send(id, Part::Head(agreed)).unwrap();
     down.send(id, Part::End).unwrap();
     let mut told = Story::default();
-    assert!(feed(&mut up, &transmitted(&mut down), &mut told));
-    assert_eq!(told.told(), "1 200 unknown | 1 end", "half closed");
+    let bytes = transmitted(&mut down);
+    assert!(show_frames(&bytes).starts_with("headers 1") && bytes[9] == 0x88, "101 is written as 200 (RFC 8441 section 5)");
+    assert!(feed(&mut up, &bytes, &mut told));
+    assert_eq!(told.told(), "1 101 unknown | 1 end", "half closed");
     up.reset(id, ErrorCode::ConnectError);
     assert_eq!(show_frames(&transmitted(&mut up)), "rst 1 ConnectError");
     let mut without = Connection::client(Rc::new(Settings::default()));

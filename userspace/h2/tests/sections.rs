@@ -306,7 +306,7 @@ fn messages() {
             (
                 "8441 4 a WebSocket",
                 "headers 1 eh :method=CONNECT :protocol=websocket :scheme=https :path=/chat :authority=a",
-                "1 CONNECT https a /chat websocket unknown =>",
+                "1 GET https a /chat websocket unknown =>",
             ),
             ("8441 4 without a path", "headers 1 eh :method=CONNECT :protocol=websocket :authority=a:1", malformed),
             ("8441 4 for another method", "get 1 :protocol=websocket", malformed),

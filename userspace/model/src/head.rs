@@ -42,7 +42,8 @@ pub struct RequestLine {
     pub authority: Text,
     /// Path and query as they came, beginning with `/`; `*` for the asterisk form; empty for a plain CONNECT.
     pub path: Text,
-    /// What a CONNECT asks to speak with the path it names (RFC 8441); else empty.
+    /// What the client asks to speak from here on: a tunnel follows if the answer is 101, in every HTTP version (RFC 9110 §7.8, RFC 8441);
+    /// else empty. The body is [`Unknown`](Body::Unknown) then, and each side's End closes its half.
     pub protocol: Text,
 }
 

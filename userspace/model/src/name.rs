@@ -44,7 +44,7 @@ macro_rules! names {
 }
 
 /// Length of the longest name.
-const LENGTH_MAX: usize = 17;
+const LENGTH_MAX: usize = 20;
 
 /// A number for a letter of either case (other bytes share numbers; the comparison decides).
 const fn letter(byte: u8) -> usize {
@@ -69,6 +69,8 @@ names! {
     XForwardedFor = "x-forwarded-for",
     XForwardedProto = "x-forwarded-proto",
     XRequestId = "x-request-id",
+    SecWebSocketKey = "sec-websocket-key",
+    SecWebSocketAccept = "sec-websocket-accept",
 }
 
 #[cfg(test)]

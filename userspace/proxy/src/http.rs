@@ -12,7 +12,7 @@ use crate::{
     pump::{self, Replay},
     reply, request,
     route::Route,
-    upstream,
+    upgrade, upstream,
 };
 
 /// Serves one exchange, and always ends it.
@@ -69,13 +69,22 @@ async fn forward(
     let slot = targets.pick(scope.house.random());
     let cluster = scope.house.cluster(slot).ok_or_else(|| Fault::us(Cause::NoCluster))?;
     record.cluster = Some(Rc::clone(cluster.name()));
+    let mut head = head;
+    let with_key;
+    let mut upgrade = None;
+    if head.request().is_some_and(|line| !line.protocol.is_empty()) {
+        let mut copy = head.clone();
+        upgrade = upgrade::asked(&mut copy, [scope.house.random(), scope.house.random()]);
+        with_key = copy;
+        head = &with_key;
+    }
     let mut replay = Replay::default();
     let mut tries = Tries { left: route.retry.attempts, stale_left: 1, avoid: None };
     loop {
         record.attempts += 1;
         let attempt = upstream::open(scope, down.conn().transport(), &cluster, (&mut tries, record)).await;
         let outcome = match attempt {
-            Ok(up) => pump::run(down, up, scope, (head, route), (&mut replay, record)).await,
+            Ok(up) => pump::run(down, up, scope, (head, route, upgrade.as_ref()), (&mut replay, record)).await,
             Err(fault) => Err(fault),
         };
         let Err(fault) = outcome else { return Ok(()) };

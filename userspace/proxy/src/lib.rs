@@ -22,6 +22,7 @@ mod reply;
 mod request;
 mod route;
 mod tcp;
+mod upgrade;
 mod upstream;
 
 pub use cluster::{Cluster, Endpoint};

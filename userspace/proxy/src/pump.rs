@@ -9,7 +9,7 @@ use core::{future::poll_fn, task::Poll};
 use exchange::Exchange;
 use model::{Cause, Fault, Head, Instant, Part, Record};
 
-use crate::{connection::Scope, edits, upstream::Upstream};
+use crate::{connection::Scope, edits, upgrade::Upgrade, upstream::Upstream};
 
 /// Bytes of a request's body kept so that it can be sent again.
 const REPLAY_BYTES_MAX: usize = 64 * 1024;
@@ -64,7 +64,7 @@ pub(crate) async fn run(
     down: &Exchange,
     up: Upstream,
     scope: &Scope<'_>,
-    (head, route): (&Head, &config::Route),
+    (head, route, upgrade): (&Head, &config::Route, Option<&Upgrade>),
     (replay, record): (&mut Replay, &mut Record),
 ) -> Result<(), Fault> {
     let now = scope.house.ring().now();
@@ -89,6 +89,8 @@ pub(crate) async fn run(
         moved_at: now,
         armed: Instant::NEVER,
         response: Response::Awaited,
+        upgrade,
+        tunnel: false,
     };
     pump.arm();
     let carried = pump.carry().await;
@@ -135,6 +137,10 @@ struct Pump<'a> {
     /// What the timer is set to.
     armed: Instant,
     response: Response,
+    /// What was asked to be spoken, until it is answered.
+    upgrade: Option<&'a Upgrade>,
+    /// Each direction goes on until its own end.
+    tunnel: bool,
 }
 
 impl Pump<'_> {
@@ -142,7 +148,7 @@ impl Pump<'_> {
     async fn carry(&mut self) -> Result<(), Fault> {
         loop {
             poll_fn(|_| self.poll()).await?;
-            if self.response == Response::Done {
+            if self.is_over() {
                 return Ok(());
             }
             self.lane().await?;
@@ -154,7 +160,7 @@ impl Pump<'_> {
         loop {
             let up = self.step_request()?;
             let down = self.step_response()?;
-            if self.response == Response::Done {
+            if self.is_over() {
                 return Poll::Ready(Ok(()));
             }
             if up || down {
@@ -169,6 +175,10 @@ impl Pump<'_> {
             }
             return self.poll_timeouts();
         }
+    }
+
+    fn is_over(&self) -> bool {
+        self.response == Response::Done && (!self.tunnel || self.request != Request::Flowing)
     }
 
     /// Moves one Part of the request up; whether there was one.
@@ -209,13 +219,16 @@ impl Pump<'_> {
 
     /// Moves one Part of the response down; whether there was one.
     fn step_response(&mut self) -> Result<bool, Fault> {
+        if self.response == Response::Done {
+            return Ok(false);
+        }
         match self.down.poll_room() {
             Poll::Pending => return Ok(false),
             Poll::Ready(room) => room?,
         }
         let Poll::Ready(part) = self.up.poll_next() else { return Ok(false) };
         let part = match part? {
-            Part::Head(head) => Part::Head(self.response_head(head)),
+            Part::Head(head) => Part::Head(self.response_head(head)?),
             Part::Data(data) => {
                 self.record.response_bytes += data.len() as u64;
                 Part::Data(data)
@@ -229,7 +242,16 @@ impl Pump<'_> {
         Ok(true)
     }
 
-    fn response_head(&mut self, mut head: Head) -> Head {
+    fn response_head(&mut self, mut head: Head) -> Result<Head, Fault> {
+        if let Some(upgrade) = self.upgrade.take() {
+            upgrade.answered(&mut head, !self.up.conn().is_multiplexed())?;
+            self.tunnel = head.status() == 101;
+            if !self.tunnel {
+                // Declined: nothing more of the request is of any use.
+                self.request = Request::Done;
+                self.up.send(Part::End)?;
+            }
+        }
         let now = self.scope.house.ring().now();
         self.response = Response::Flowing;
         self.record.phases.responded = now;
@@ -240,7 +262,7 @@ impl Pump<'_> {
         if self.ending().is_some() {
             self.down.conn().close_after();
         }
-        head
+        Ok(head)
     }
 
     /// When the wait for whatever is awaited ends: the response's head by the route's timeout, anything by the idle timeout, all by a drain's.
@@ -248,6 +270,8 @@ impl Pump<'_> {
         let idle = self.moved_at.after(self.scope.listener.config().timeouts.idle);
         let answer = match (self.request, self.response) {
             (Request::Done | Request::Abandoned, Response::Awaited) => self.request_done_at.after(self.route.timeout),
+            // (It is not sent on before the answer.)
+            (Request::Flowing, Response::Awaited) if self.upgrade.is_some() => self.request_done_at.after(self.route.timeout),
             _ => Instant::NEVER,
         };
         idle.min(answer).min(self.ending().unwrap_or(Instant::NEVER))

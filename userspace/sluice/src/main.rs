@@ -7,6 +7,8 @@ mod allocator;
 mod boot;
 mod commands;
 mod doctor;
+mod kernel;
+mod l4_command;
 mod origin;
 mod run;
 mod top;
@@ -39,6 +41,9 @@ enum Command {
     Top(top::Options),
     /// Have a running process finish what is under way and end
     Drain(commands::Admin),
+    /// Look at the kernel layer, or end it
+    #[command(subcommand)]
+    L4(l4_command::Command),
     /// Serve a small HTTP origin to balance onto
     Origin(origin::Options),
 }
@@ -52,6 +57,7 @@ fn main() -> ExitCode {
         Command::Doctor => Ok(doctor::run()),
         Command::Top(options) => top::run(&options),
         Command::Drain(admin) => commands::drain(&admin),
+        Command::L4(command) => l4_command::run(&command),
         Command::Origin(options) => origin::run(&options),
     };
     ended.unwrap_or_else(|error| {

@@ -17,6 +17,7 @@ use crate::{
     allocator,
     boot::{Instance, Rights, core_dumps, descriptors, reaper},
     commands,
+    kernel::{Kernel, KernelDesk},
 };
 
 /// A drain that no listener limits.
@@ -56,12 +57,14 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let _instance = Instance::claim(options.name.as_deref(), &options.config)?;
     descriptors::prepare(&snapshot, workers);
     let doors = Doors::open(&snapshot.admin)?;
-    let rights = Rights::of(&snapshot.process)?;
+    let rights = Rights::of(&snapshot.process, !snapshot.vips.is_empty())?;
     snapshot.admin.socket.as_deref().map_or(Ok(()), |socket| rights.give(socket))?;
+    let kernel = if snapshot.vips.is_empty() { None } else { Some(Kernel::open(&snapshot)?) };
     rights.drop_others()?;
     reaper::start_if_first()?;
     core_dumps::set(options.allow_core)?;
-    let handles = start(candidate, doors, workers, forced)?;
+    let kernel = kernel.map(Kernel::start).transpose()?;
+    let handles = start(candidate, doors, (workers, kernel), forced)?;
     let version = env!("CARGO_PKG_VERSION").to_owned();
     tracing::info!("sluice {version} listens with {workers} workers");
     let options = control::Options { config: options.config.clone(), is_config_api: options.config_api, version };
@@ -80,20 +83,21 @@ fn workers(options: &Options, snapshot: &Snapshot) -> usize {
 }
 
 /// Starts the workers; what control needs to know of them.
-fn start(candidate: Candidate, doors: Doors, workers: usize, forced: Forced) -> Result<Handles> {
+fn start(candidate: Candidate, doors: Doors, (workers, kernel): (usize, Option<KernelDesk>), forced: Forced) -> Result<Handles> {
     let (hub, reader) = stats::stats();
     let (lines, line_readers) = (0..workers).map(|_| stats::lines()).unzip();
     let snapshot = Arc::clone(candidate.snapshot());
     let fleet = Fleet::start(&snapshot, FleetOptions { hub: hub.clone(), lines, forced, give_back: allocator::give_back })
         .context("the workers cannot start")?;
     let heartbeats = fleet.pulses().iter().map(|pulse| Arc::clone(&pulse.beats)).collect();
-    let engine = Box::new(Workers { fleet, snapshot });
+    let engine = Box::new(Workers { fleet, kernel, snapshot });
     Ok(Handles { candidate, doors, hub, reader, lines: line_readers, heartbeats, engine })
 }
 
 /// The workers as control knows them.
 struct Workers {
     fleet: Fleet,
+    kernel: Option<KernelDesk>,
     /// What is in force: it says how long a drain may take.
     snapshot: Arc<Snapshot>,
 }
@@ -101,6 +105,13 @@ struct Workers {
 impl Engine for Workers {
     fn apply(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), String> {
         self.fleet.apply(snapshot).map_err(|error| error.to_string())?;
+        if let Err(reason) = self.apply_in_kernel(snapshot) {
+            // All or nothing: its sockets are open still.
+            if let Err(error) = self.fleet.apply(&self.snapshot) {
+                tracing::error!("the workers cannot go back to the configuration before: {error}");
+            }
+            return Err(reason);
+        }
         self.snapshot = Arc::clone(snapshot);
         Ok(())
     }
@@ -111,6 +122,22 @@ impl Engine for Workers {
 
     fn is_drained(&mut self) -> bool {
         self.fleet.is_drained()
+    }
+}
+
+impl Workers {
+    /// The kernel layer begins with the first configuration that has VIPs; later ones are told to it, VIPs or not.
+    fn apply_in_kernel(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), String> {
+        match &self.kernel {
+            Some(kernel) => kernel.apply(snapshot),
+            None if snapshot.vips.is_empty() => Ok(()),
+            None => {
+                let kernel = Kernel::open(snapshot).and_then(Kernel::start);
+                let hint = "a process that has given up its rights needs a restart for its first VIPs";
+                self.kernel = Some(kernel.map_err(|error| format!("the kernel layer: {error:#} ({hint})"))?);
+                Ok(())
+            }
+        }
     }
 }
 

@@ -52,7 +52,12 @@ pub(crate) fn request(list: List, end: bool, limits: &HeadLimits, connect_protoc
         fields.remove_name(Name::ContentLength);
     }
     let line = RequestLine {
-        method: registered.unwrap_or_else(|| Method::Other(text(&block, method))),
+        method: match registered {
+            // In every version of HTTP it is a GET that asks for a protocol.
+            Some(_) if protocol.is_some() => Method::Get,
+            Some(method) => method,
+            None => Method::Other(text(&block, method)),
+        },
         scheme,
         authority: text(&block, authority.or(host)),
         path: text(&block, path),

@@ -36,7 +36,7 @@ pub(crate) fn write_head(encoder: &mut Encoder, head: &Head, head_only: bool, ou
             encoder.field(b":status", &[digit(100), digit(10), digit(1)], out);
         }
         Start::Request(line) => {
-            encoder.field(b":method", line.method.as_bytes(), out);
+            encoder.field(b":method", if line.protocol.is_empty() { line.method.as_bytes() } else { b"CONNECT" }, out);
             if !line.path.is_empty() {
                 encoder.field(b":scheme", line.scheme.as_str().as_bytes(), out);
             }
@@ -72,6 +72,8 @@ fn write_fields(encoder: &mut Encoder, head: &Head, head_only: bool, out: &mut V
                 Length::AsIs => write_field(encoder, field, out),
                 Length::Bytes(bytes) => write_length(encoder, bytes, out),
             },
+            // The proof that a server has understood is the stream's (RFC 8441 §5).
+            Name::SecWebSocketKey | Name::SecWebSocketAccept => {}
             known if is_hop_by_hop(known) => {}
             _ => write_field(encoder, field, out),
         }

@@ -1,7 +1,7 @@
 //! Frames about a stream: heads, content, trailers, resets. The stream's state decides what each of them may be (RFC 9113 §5.1, §8.1).
 
 use buf::Chunk;
-use model::{Blame, Body, Cause, Fault, Head, Method, Part, Retry, Scope, StreamId};
+use model::{Blame, Body, Cause, Fault, Head, Part, Retry, Scope, Start, StreamId};
 
 use crate::{
     Connection, Event,
@@ -86,9 +86,9 @@ impl Connection {
         new.receiving = if end { Receiving::Done } else { Receiving::Dropped };
         match head::request(list, end, &limits, self.settings.connect_protocol) {
             Ok(head) => {
-                let method = head.request().map(|line| &line.method);
-                new.head_only = method == Some(&Method::Head);
-                new.connect = method == Some(&Method::Connect);
+                if let Some(line) = head.request() {
+                    new.asked(line);
+                }
                 if !end {
                     new.receiving = Receiving::Body;
                     new.content_in = content(&head);
@@ -110,7 +110,7 @@ impl Connection {
     fn response_came(&mut self, stream: u32, list: List, end: bool) -> Result<Step, Broken> {
         let malformed = Broken::Stream(stream, ErrorCode::ProtocolError, Cause::MalformedResponse);
         let Some(found) = self.streams.get_mut(stream) else { return Ok(Step::Again) };
-        let head = head::response(list, end, found.head_only, found.connect).map_err(|_problem| malformed)?;
+        let mut head = head::response(list, end, found.head_only, found.connect).map_err(|_problem| malformed)?;
         if head.status() < 200 {
             found.interim += 1;
             return if found.interim > INTERIM_RESPONSES_MAX {
@@ -120,6 +120,9 @@ impl Connection {
             };
         }
         found.connect &= head.status() < 300;
+        if let (true, true, Start::Response(line)) = (found.connect, found.upgrade, &mut head.start) {
+            line.status = 101;
+        }
         found.content_in = content(&head);
         found.receiving = if head.body == Body::None { Receiving::Nothing } else { Receiving::Body };
         if end {

@@ -4,7 +4,7 @@
 use alloc::{boxed::Box, vec::Vec};
 
 use buf::Chunk;
-use model::{Body, Cause, Fault, Fields, Head, Method, Part, Scope, Start, StreamId};
+use model::{Body, Cause, Fault, Fields, Head, Part, Scope, Start, StreamId};
 
 use crate::{
     Connection,
@@ -39,8 +39,7 @@ impl Connection {
             return Err(Fault::us(Cause::Internal));
         }
         let mut stream = self.new_stream();
-        stream.head_only = line.method == Method::Head;
-        stream.connect = line.method == Method::Connect;
+        stream.asked(line);
         self.last = if self.last == 0 { 1 } else { self.last + 2 };
         let id = self.last;
         self.streams.add(id, stream);
@@ -63,7 +62,13 @@ impl Connection {
     pub fn send_head(&mut self, id: StreamId, head: &Head) -> Result<Sent, Fault> {
         let stream = stream_number(id);
         let Some(found) = self.streams.get(stream).filter(|found| found.sending != Sending::Done) else { return Ok(Sent::Dropped) };
-        let (head_only, connect) = (found.head_only, found.connect);
+        let (head_only, connect, upgrade) = (found.head_only, found.connect, found.upgrade);
+        let agreed = agreed(head, upgrade);
+        if upgrade && agreed.is_none() && (200..300).contains(&head.status()) {
+            // The peer would take it for a tunnel.
+            return Err(self.contradiction(stream));
+        }
+        let head = agreed.as_ref().unwrap_or(head);
         let status = head.status();
         let interim = status < 200;
         let fits = self.side == Side::Server && found.sending == Sending::Head && status >= 100 && status != 101 && !(interim && head.end);
@@ -252,4 +257,16 @@ impl Connection {
         self.reset(stream_id(stream), ErrorCode::InternalError);
         Fault::us(Cause::Internal)
     }
+}
+
+/// The answer that agrees to a tunnel's protocol, as it is written (RFC 8441 §5: 200 in place of 101).
+fn agreed(head: &Head, upgrade: bool) -> Option<Head> {
+    if !upgrade || head.status() != 101 {
+        return None;
+    }
+    let mut head = head.clone();
+    if let Start::Response(line) = &mut head.start {
+        line.status = 200;
+    }
+    Some(head)
 }

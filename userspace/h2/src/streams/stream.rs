@@ -3,7 +3,7 @@
 use alloc::{boxed::Box, collections::VecDeque};
 
 use buf::Chunk;
-use model::Fields;
+use model::{Fields, Method, RequestLine};
 
 use super::{ReceiveWindow, SendWindow};
 use crate::priority::Urgency;
@@ -35,6 +35,8 @@ pub(crate) struct Stream {
     pub(crate) head_only: bool,
     /// The request is CONNECT: nothing but data flows (RFC 9113 §8.5).
     pub(crate) connect: bool,
+    /// What the tunnel is to speak was asked for (RFC 8441): the answer that agrees is 101 above, and 200 on the wire.
+    pub(crate) upgrade: bool,
     /// It stands in the schedule.
     pub(crate) scheduled: bool,
     /// Somebody waits for room.
@@ -88,11 +90,19 @@ impl Stream {
             interim: 0,
             head_only: false,
             connect: false,
+            upgrade: false,
             scheduled: false,
             wants_room: false,
             released: false,
             counted: true,
         }
+    }
+
+    /// What a request lets follow.
+    pub(crate) fn asked(&mut self, line: &RequestLine) {
+        self.head_only = line.method == Method::Head;
+        self.upgrade = !line.protocol.is_empty();
+        self.connect = self.upgrade || line.method == Method::Connect;
     }
 
     /// Whether nothing comes or goes any more.

@@ -118,7 +118,9 @@ async fn speak_many(conn: &Rc<Conn>, name: &Rc<str>) {
             Arrival::Exchange(exchange) => {
                 let name = Rc::clone(name);
                 // Whoever asked may be gone before the answer is whole.
-                conn.transport().ring().spawn(async move { drop(answers::answer(&exchange, &name).await) });
+                conn.transport().ring().spawn(async move {
+                    let _answered = answers::answer(&exchange, &name).await;
+                });
             }
             Arrival::Rejected(_) | Arrival::Reached(_) | Arrival::Room => {}
             Arrival::Over(_) => return,

@@ -1,0 +1,189 @@
+//! The kernel layer of a running process: opened before rights are given up, then kept by a thread of its own.
+//!
+//! The thread takes configurations, and by itself does what only time asks for: slots that have settled, pins that are over. When the process
+//! dies, packets go on as they went; the next start finds what this one left. `sluice l4 unload` ends it.
+
+use std::fs;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use config::{Attach, L4, Snapshot};
+use l4::{Balancer, Folder, Machine, Mode, Plan, Wish, Wishes};
+use nix::ifaddrs::getifaddrs;
+use rustix::time::{ClockId, clock_gettime};
+
+/// How often time is looked at.
+const TICK: Duration = Duration::from_secs(1);
+/// Ticks from one look at the pins to the next.
+const PINS_EVERY: u32 = 10;
+
+/// Maps and programs, and what they hold.
+pub(crate) struct Kernel {
+    balancer: Balancer,
+    plan: Plan,
+    snapshot: Arc<Snapshot>,
+}
+
+/// Where the kernel layer's thread is told what is wanted.
+pub(crate) struct KernelDesk {
+    orders: mpsc::Sender<Order>,
+}
+
+struct Order {
+    snapshot: Arc<Snapshot>,
+    done: mpsc::Sender<Result<(), String>>,
+}
+
+impl Kernel {
+    /// Loads the programs, or takes over what an earlier process left, and has packets of the VIPs forwarded.
+    pub(crate) fn open(snapshot: &Arc<Snapshot>) -> Result<Self> {
+        let mut balancer = Balancer::open(Folder::of_instance(&snapshot.l4.instance)?)?;
+        let plan = Plan::adopt(balancer.held().context("the maps of the kernel layer cannot be read")?);
+        if balancer.adopted() {
+            tracing::info!("the kernel layer {:?} of an earlier process was taken over", snapshot.l4.instance);
+        }
+        let mut kernel = Self { balancer, plan, snapshot: Arc::clone(snapshot) };
+        kernel.apply(snapshot)?;
+        kernel.attach(&snapshot.l4)?;
+        Ok(kernel)
+    }
+
+    /// Begins to keep it, on a thread with the rights of the one that calls.
+    pub(crate) fn start(mut self) -> Result<KernelDesk> {
+        let (orders, inbox) = mpsc::channel();
+        thread::Builder::new().name("kernel".to_owned()).spawn(move || self.keep(&inbox)).context("no thread for the kernel layer")?;
+        Ok(KernelDesk { orders })
+    }
+
+    fn keep(&mut self, inbox: &mpsc::Receiver<Order>) {
+        for tick in 1_u32.. {
+            match inbox.recv_timeout(TICK) {
+                Ok(order) => {
+                    let applied = self.change(&order.snapshot).map_err(|error| format!("the kernel layer: {error:#}"));
+                    // Who asked and does not wait any more has ended.
+                    let _told = order.done.send(applied);
+                }
+                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    if let Err(error) = self.tick(tick) {
+                        tracing::error!("the kernel layer: {error:#}");
+                    }
+                }
+            }
+        }
+    }
+
+    fn change(&mut self, snapshot: &Arc<Snapshot>) -> Result<()> {
+        self.apply(snapshot)?;
+        let before = core::mem::replace(&mut self.snapshot, Arc::clone(snapshot));
+        if (&before.l4.interfaces, before.l4.attach) == (&snapshot.l4.interfaces, snapshot.l4.attach) {
+            return Ok(());
+        }
+        self.attach(&snapshot.l4)
+    }
+
+    /// Writes what is wanted and is not there. On an error the next one goes on from what is known to be there.
+    fn apply(&mut self, snapshot: &Snapshot) -> Result<()> {
+        let wishes = Wishes { snapshot, is_up: &|_, _| true, machine: machine(&snapshot.l4), now_s: now_s() };
+        let next = self.plan.next(wishes)?;
+        l4::apply(&mut self.balancer, &self.plan, &next).context("a map cannot be written")?;
+        self.plan = next;
+        Ok(())
+    }
+
+    fn attach(&mut self, l4: &L4) -> Result<()> {
+        let wish = match l4.attach {
+            Attach::Auto => Wish::Auto,
+            Attach::Native => Wish::Native,
+            Attach::Generic => Wish::Generic,
+        };
+        let interfaces = interfaces(l4);
+        let wishes: Vec<(&str, Wish)> = interfaces.iter().map(|interface| (&**interface, wish)).collect();
+        for attachment in self.balancer.attach(&wishes)? {
+            let mode = match attachment.mode {
+                Mode::Native => "native",
+                Mode::Generic => "generic: slow, for trying things out",
+            };
+            tracing::info!("the kernel layer takes packets of {} ({mode})", attachment.interface);
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self, tick: u32) -> Result<()> {
+        let settle_s = u32::try_from(self.snapshot.l4.settle.as_secs()).unwrap_or(u32::MAX);
+        let now_s = now_s();
+        if self.plan.settles_at(settle_s).is_some_and(|at| at <= now_s) {
+            self.apply(&Arc::clone(&self.snapshot))?;
+        }
+        if tick.is_multiple_of(PINS_EVERY) {
+            let pins = self.balancer.kept()?.pins;
+            for flow in l4::stale_pins(&self.plan, &pins, now_s, settle_s) {
+                self.balancer.remove_pin(*flow)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl KernelDesk {
+    /// Puts a configuration in force in the kernel.
+    pub(crate) fn apply(&self, snapshot: &Arc<Snapshot>) -> Result<(), String> {
+        let gone = || "the kernel layer's thread has ended".to_owned();
+        let (done, answer) = mpsc::channel();
+        self.orders.send(Order { snapshot: Arc::clone(snapshot), done }).map_err(|_| gone())?;
+        answer.recv().map_err(|_| gone())?
+    }
+}
+
+/// Seconds since boot, as the kernel's programs count them.
+pub(crate) fn now_s() -> u32 {
+    u32::try_from(clock_gettime(ClockId::Boottime).tv_sec).unwrap_or(0)
+}
+
+/// What the plan has to know of this machine.
+pub(crate) fn machine(l4: &L4) -> Machine {
+    let interfaces = interfaces(l4);
+    let (source_v4, source_v6) = addresses(&interfaces);
+    let mtu = |interface: &Box<str>| fs::read_to_string(format!("/sys/class/net/{interface}/mtu")).ok()?.trim().parse::<u32>().ok();
+    let mtu = interfaces.iter().filter_map(mtu).min().map_or(0, |mtu| u16::try_from(mtu).unwrap_or(u16::MAX));
+    Machine { cpus: cpus(), source_v4, source_v6, mtu, ..Machine::default() }
+}
+
+/// CPUs that packets may come in by.
+fn cpus() -> u32 {
+    let online = fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
+    let count = |range: &str| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        Some(last.parse::<u32>().ok()?.checked_sub(first.parse().ok()?)? + 1)
+    };
+    online.trim().split(',').filter_map(count).sum::<u32>().max(1)
+}
+
+/// The interfaces that the configuration names, else those that lead to the default gateways.
+fn interfaces(l4: &L4) -> Vec<Box<str>> {
+    if !l4.interfaces.is_empty() {
+        return l4.interfaces.to_vec();
+    }
+    let routes = fs::read_to_string("/proc/net/route").unwrap_or_default();
+    let default = |line: &str| {
+        let mut words = line.split_whitespace();
+        let interface = words.next()?;
+        (words.next()? == "00000000").then(|| interface.into())
+    };
+    let mut interfaces: Vec<Box<str>> = routes.lines().skip(1).filter_map(default).collect();
+    interfaces.dedup();
+    interfaces
+}
+
+/// The first global address of each family on these interfaces.
+fn addresses(interfaces: &[Box<str>]) -> (Option<Ipv4Addr>, Option<Ipv6Addr>) {
+    let all: Vec<_> = getifaddrs().map(Iterator::collect).unwrap_or_default();
+    let ours = || all.iter().filter(|one: &&nix::ifaddrs::InterfaceAddress| interfaces.iter().any(|name| **name == *one.interface_name));
+    let addresses = || ours().filter_map(|one| one.address.as_ref());
+    let v4 = addresses().find_map(|address| address.as_sockaddr_in().map(|address| address.ip()));
+    let v6 = addresses().filter_map(|address| address.as_sockaddr_in6().map(|address| address.ip()));
+    (v4, v6.into_iter().find(|address| !address.is_unicast_link_local()))
+}
