@@ -1,10 +1,10 @@
 //! The loader's life: attached for real, killed, adopted, refused, removed.
 #![expect(clippy::disallowed_methods, reason = "the kernel detaches in its own time")]
 
-use abi::{Backend, PortKey, Settings};
+use abi::{Backend, PortKey, Reason, Settings};
 use aya::maps::{Array, Map, MapData};
 use ebpf::namespace;
-use l4::{AttachError, Attachment, Balancer, Folder, LoadError, MAPS, Mode, PinError, Wish};
+use l4::{AttachError, Attachment, Balancer, Folder, LoadError, MAPS, Mode, Origin, PinError, Wish};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::{self, Command};
@@ -124,6 +124,22 @@ fn who_cannot_be_attached_to_is_told_why() {
     let native = balancer.attach(&[("lo", Wish::Native)]).map(drop).expect_err("refused");
     assert!(matches!(native, LoadError::Attach(AttachError::NotNative { .. })), "{native}");
     assert_eq!(balancer.attach(&[("lo", Wish::Auto)]).expect("attached"), [attachment("lo", Mode::Generic, false)]);
+}
+
+#[test]
+fn the_origin_s_side_lives_as_long() {
+    namespace::enter();
+    let place = Place::new("origin");
+    let own = (abi::Address::v4([10, 0, 0, 2]), abi::Address::default());
+    let mut first = Origin::open(place.folder(), own.0, own.1).expect("loads");
+    assert_eq!(first.attach(&[("out", Wish::Auto)]).expect("attached"), [attachment("out", Mode::Native, false)]);
+    let before = attached("out").expect("attached");
+    drop(first);
+    assert_eq!(attached("out"), Some(before.clone()));
+    let mut second = Origin::open(place.folder(), own.0, own.1).expect("loads");
+    assert_eq!(second.attach(&[("out", Wish::Auto)]).expect("attached"), [attachment("out", Mode::Native, true)]);
+    assert_ne!(attached("out").expect("attached").1, before.1);
+    assert_eq!(second.reason(Reason::Decapsulated).expect("read"), 0);
 }
 
 /// Every map is pinned but scratch memory: one that is forgotten would be empty after a restart.

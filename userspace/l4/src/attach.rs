@@ -3,6 +3,7 @@
 //! Native means inside the driver, before the kernel makes anything of a packet; generic is after that, several times slower, and for trying
 //! things out. An interface never becomes generic in silence. Attachments are links that stay with the interface until their pin is removed.
 
+use crate::load::LoadError;
 use crate::pin::Folder;
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::xdp::{XdpLink, XdpMode};
@@ -92,8 +93,19 @@ impl Mode {
     }
 }
 
+/// Attach `program` to these interfaces, and detach from all others.
+pub(crate) fn attach_all(program: &mut Xdp, folder: &Folder, interfaces: &[(&str, Wish)]) -> Result<Vec<Attachment>, LoadError> {
+    let mut attachments = Vec::new();
+    for (interface, wish) in interfaces {
+        attachments.push(attach(program, folder, interface, *wish)?);
+    }
+    let kept: Vec<&str> = interfaces.iter().map(|(interface, _wish)| *interface).collect();
+    detach_others(folder, &kept).map_err(LoadError::Detach)?;
+    Ok(attachments)
+}
+
 /// Attach `program` to an interface, or give it the attachment that an earlier process left there.
-pub(crate) fn attach(program: &mut Xdp, folder: &Folder, interface: &str, wish: Wish) -> Result<Attachment, AttachError> {
+fn attach(program: &mut Xdp, folder: &Folder, interface: &str, wish: Wish) -> Result<Attachment, AttachError> {
     for mode in modes(wish) {
         if let Some(link) = pinned(folder, interface, mode) {
             take_over(program, link).map_err(|error| other(interface, &error))?;
@@ -123,7 +135,7 @@ pub(crate) fn attach(program: &mut Xdp, folder: &Folder, interface: &str, wish: 
 }
 
 /// Detach from every interface that is not among `kept`; returns their names.
-pub(crate) fn detach_others(folder: &Folder, kept: &[&str]) -> io::Result<Vec<String>> {
+fn detach_others(folder: &Folder, kept: &[&str]) -> io::Result<Vec<String>> {
     let mut gone = Vec::new();
     for pin in fs::read_dir(folder.links())? {
         let pin = pin?;

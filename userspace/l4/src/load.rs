@@ -96,13 +96,7 @@ impl Balancer {
 
     /// Attach to these interfaces and to no others. What an earlier process had attached is taken over without a gap.
     pub fn attach(&mut self, interfaces: &[(&str, Wish)]) -> Result<Vec<Attachment>, LoadError> {
-        let mut attachments = Vec::new();
-        for (interface, wish) in interfaces {
-            attachments.push(attach::attach(program(&mut self.ebpf)?, &self.folder, interface, *wish)?);
-        }
-        let kept: Vec<&str> = interfaces.iter().map(|(interface, _wish)| *interface).collect();
-        attach::detach_others(&self.folder, &kept).map_err(LoadError::Detach)?;
-        Ok(attachments)
+        attach::attach_all(program(&mut self.ebpf)?, &self.folder, interfaces)
     }
 
     /// The program itself, to be run on packets in tests and measured.

@@ -80,9 +80,7 @@ impl Folder {
 
     /// Look at what is there, and make what is missing. Half-made maps of a process that died in between are removed.
     pub(crate) fn prepare(&self) -> Result<Left, PinError> {
-        for folder in [self.maps(), self.links()] {
-            fs::create_dir_all(&folder).map_err(|source| PinError::File { path: folder, source })?;
-        }
+        self.make()?;
         let settings = self.map("SETTINGS");
         if !settings.exists() {
             remove_pins(&self.maps())?;
@@ -96,6 +94,14 @@ impl Folder {
             }
             Some(found) => Err(PinError::Layout { folder: self.0.clone(), found }),
         }
+    }
+
+    /// Make the folders that are missing.
+    pub(crate) fn make(&self) -> Result<(), PinError> {
+        for folder in [self.maps(), self.links()] {
+            fs::create_dir_all(&folder).map_err(|source| PinError::File { path: folder, source })?;
+        }
+        Ok(())
     }
 
     /// Remove everything: attachments first, so that no packet meets half a program. Returns whether there was anything.
