@@ -153,6 +153,13 @@ impl Conn {
         }
     }
 
+    /// Waits until the peer has said what it can do, where it says so at all: for what not every peer can.
+    pub async fn greeted(&self) {
+        if let Http::Multiplex(multiplex) = &self.http {
+            multiplex.greeted().await;
+        }
+    }
+
     /// Ready when the next request's first bytes are there (`true`) or the peer has closed (`false`).
     pub fn poll_readable(&self) -> Poll<bool> {
         match self.transport.poll_receive() {

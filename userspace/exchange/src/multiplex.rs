@@ -9,7 +9,7 @@ use std::{collections::VecDeque, rc::Rc};
 
 use buf::{Chunk, Output};
 use h2::Event;
-use io::{Layer, ROOM_BYTES, Ring, Waiter};
+use io::{Layer, ROOM_BYTES, Ring, Signal, Waiter};
 use model::{Cause, Fault, Head, Part, StreamId};
 
 use crate::{Arrival, Transport, inlet::Inlet, transport::Tls};
@@ -28,6 +28,8 @@ pub(crate) struct Multiplex {
     state: RefCell<State>,
     /// The connection's task.
     driver: Waiter,
+    /// Those who must know what the peer can do before they begin.
+    greeting: Signal,
     exchanges: Cell<u64>,
     /// Something was put into an inlet or given to the codec since receive buffers were last looked for.
     filled: Cell<bool>,
@@ -74,6 +76,7 @@ impl Multiplex {
             tls: transport.tls(),
             state: RefCell::new(state),
             driver: Waiter::default(),
+            greeting: Signal::default(),
             exchanges: Cell::new(0),
             filled: Cell::new(false),
         })
@@ -90,6 +93,19 @@ impl Multiplex {
     pub(crate) fn capacity(&self) -> u32 {
         let state = self.state.borrow();
         state.capacity()
+    }
+
+    /// Waits until the peer has said what it can do, or is gone.
+    pub(crate) async fn greeted(&self) {
+        loop {
+            {
+                let state = self.state.borrow();
+                if state.codec.is_greeted() || state.broken.is_some() {
+                    return;
+                }
+            }
+            self.greeting.wait(&self.ring).await;
+        }
     }
 
     pub(crate) fn in_frame(&self) -> bool {
@@ -129,8 +145,11 @@ impl Multiplex {
             match transport.poll_receive() {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(chunk)) if !chunk.is_empty() => {
-                    let full = state.capacity() == 0;
+                    let (full, greeted) = (state.capacity() == 0, state.codec.is_greeted());
                     self.take_in(state, chunk);
+                    if state.codec.is_greeted() != greeted {
+                        self.greeting.notify(&self.ring);
+                    }
                     if full && state.capacity() > 0 {
                         state.arrivals.push_back(Err(Arrival::Room));
                     }
@@ -197,6 +216,7 @@ impl Multiplex {
         let gone = if state.codec.is_server() { Fault::client(Cause::DownstreamReset) } else { Fault::origin(Cause::UpstreamReset) };
         let fault = fault.unwrap_or(gone);
         state.broken = Some(fault);
+        self.greeting.notify(&self.ring);
         for (_, inlet) in &state.inlets {
             inlet.fail(fault, &self.ring);
         }

@@ -84,6 +84,9 @@ async fn forward(
         record.attempts += 1;
         let attempt = upstream::open(scope, down.conn().transport(), &cluster, (&mut tries, record)).await;
         let outcome = match attempt {
+            Ok(up) if upgrade.is_some() && upstream::greeted(scope, &cluster, &up).await.is_none() => {
+                Err(Fault::origin(Cause::ConnectTimeout).safe())
+            }
             Ok(up) => pump::run(down, up, scope, (head, route, upgrade.as_ref()), (&mut replay, record)).await,
             Err(fault) => Err(fault),
         };

@@ -80,6 +80,12 @@ pub(crate) async fn open(
     Ok(Upstream { exchange: Some(conn.exchange()), endpoint, began, poolable, _pick: pick })
 }
 
+/// Waits until the origin has said whether it takes tunnels; `None` when it takes too long.
+pub(crate) async fn greeted(scope: &Scope<'_>, cluster: &Cluster, up: &Upstream) -> Option<()> {
+    let until = scope.house.ring().now().after(cluster.config().timeouts.connect);
+    scope.timer.within(until, up.exchange().conn().greeted()).await
+}
+
 /// An idle connection, or `None` when one is to be opened; waits while the endpoint has as many as it may.
 async fn take(scope: &Scope<'_>, cluster: &Cluster, endpoint: &Rc<Endpoint>, settings: &Settings) -> Result<Option<Rc<Conn>>, Fault> {
     let config = cluster.config();

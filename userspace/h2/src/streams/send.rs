@@ -35,8 +35,11 @@ impl Connection {
         if self.capacity() == 0 {
             return Err(Fault { scope: Scope::Stream, ..Fault::us(Cause::StreamRefused) }.safe());
         }
-        if !head::block_is_clean(head) || (!line.protocol.is_empty() && !self.peer.connect_protocol) {
+        if !head::block_is_clean(head) {
             return Err(Fault::us(Cause::Internal));
+        }
+        if !line.protocol.is_empty() && !self.peer.connect_protocol {
+            return Err(Fault::us(Cause::NotImplemented));
         }
         let mut stream = self.new_stream();
         stream.asked(line);
