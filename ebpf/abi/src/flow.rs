@@ -100,4 +100,4 @@ pub mod tcp_flags {
 }
 
 const _: () = assert!(size_of::<FlowKey>() == 40 && size_of::<FragmentKey>() == 40);
-const _: () = assert!(size_of::<Pin>() == 16 && size_of::<Session>() == 8 && size_of::<Fragment>() == 8);
+const _: () = assert!(size_of::<Pin>() == 16 && size_of::<Session>() == size_of::<Fragment>() && size_of::<Fragment>() == 8);

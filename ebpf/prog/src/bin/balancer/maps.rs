@@ -164,8 +164,8 @@ pub(crate) fn session(flow: &FlowKey) -> Option<&'static mut Session> {
 
 /// Begin a UDP session; the one that was quiet for longest makes room.
 #[inline(always)]
-pub(crate) fn write_session(flow: &FlowKey, session: &Session) -> bool {
-    SESSIONS.insert(flow, session, 0).is_ok()
+pub(crate) fn write_session(flow: &FlowKey, begun: &Session) -> bool {
+    SESSIONS.insert(flow, begun, 0).is_ok()
 }
 
 /// What a packet's first fragment said.
