@@ -2,6 +2,7 @@
 //!
 //! Fields that inherit are `Option`s here; [`crate::resolve`] fills them in before anything else looks.
 
+mod tls;
 mod vips;
 
 use core::net::SocketAddr;
@@ -19,6 +20,7 @@ use crate::scalars::{
 use crate::snapshot::{LogField, LogFormat, LogTarget, Name, OnChange, Policy, Protocol, ProxyProtocol, State};
 use crate::targets::To;
 
+pub(crate) use tls::{Clients, ClusterTls, ListenerTls, Secret, Source, Tickets, TicketsChoice};
 pub(crate) use vips::{Cookies, Dsr, GuardList, L4, L4Limits, SESSION_MAX, Vip};
 
 /// Bytes of a head that may be asked for at most.
@@ -30,7 +32,7 @@ const fn seconds(seconds: u64) -> TimeLimit {
 
 record! {
     /// The whole configuration.
-    later("secrets") extensible(true)
+    extensible(true)
     struct Root {
         /// The version of this format: 1.
         version: Number<1, 1>,
@@ -38,6 +40,8 @@ record! {
         include: Vec<Located<IncludePattern>> = Vec::new(),
         /// What holds where nothing else is said.
         defaults: Defaults = Defaults::default(),
+        /// Certificates and their keys, by name.
+        secrets: Map<Name, Secret> = Map::default(),
         /// Where connections come in, by name.
         listeners: Map<Name, Listener> = Map::default(),
         /// Where they go, by name.
@@ -60,11 +64,13 @@ record! {
 }
 
 record! {
-    /// An included file: listeners, clusters and VIPs only, the rest belongs in the main file.
-    later("secrets") extensible(true)
+    /// An included file: secrets, listeners, clusters and VIPs only, the rest belongs in the main file.
+    extensible(true)
     struct Included {
         /// The version of this format: 1.
         version: Option<Number<1, 1>> = None,
+        /// Certificates and their keys, by name.
+        secrets: Map<Name, Secret> = Map::default(),
         /// Where connections come in, by name.
         listeners: Map<Name, Listener> = Map::default(),
         /// Where they go, by name.
@@ -100,10 +106,11 @@ record! {
 
 record! {
     /// Where connections come in.
-    later("tls")
     struct Listener {
         /// Addresses to listen on: "*:PORT" (IPv4 and IPv6, two sockets), IPV4:PORT, "[IPV6]:PORT", unix:PATH.
         bind: Located<Vec<Located<Bind>>>,
+        /// Speak TLS with clients.
+        tls: Option<Located<ListenerTls>> = None,
         /// Speak HTTP: sites and their routes. Either this or `tcp`.
         http: Option<Http> = None,
         /// Carry bytes. Either this or `http`.
@@ -260,7 +267,7 @@ record! {
 
 record! {
     /// Origins that answer the same requests.
-    later("health", "tls")
+    later("health")
     struct Cluster {
         /// The origins.
         endpoints: Located<Vec<Located<Endpoint>>>,
@@ -272,8 +279,11 @@ record! {
         limits: ClusterLimits = ClusterLimits::default(),
         /// The PROXY protocol header to begin connections with.
         proxy_protocol: Option<ProxyProtocol> = None,
-        /// What its endpoints speak: http1, or http2 (without TLS: by prior knowledge).
-        protocol: Protocol = Protocol::Http1,
+        /// Speak TLS with its endpoints.
+        tls: Option<Located<ClusterTls>> = None,
+        /// What its endpoints speak: http1, http2 (without TLS: by prior knowledge), or auto: what they choose by ALPN. Absent: auto with TLS,
+        /// http1 without.
+        protocol: Option<Located<Protocol>> = None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Native configuration: YAML or JSON in, an immutable [`Snapshot`] or every reason against it out.
 //!
-//! [`load`] reads the files and is the only IO here; [`compile`] is pure. Nothing in this crate owns a thread, a clock
+//! [`load`] reads the files and is the only IO here, but for a key log; [`compile`] is pure, but for ticket keys that it draws. Nothing in this crate owns a thread, a clock
 //! or a global: what is live is the control side's business.
 #![forbid(unsafe_code)]
 
@@ -8,8 +8,10 @@ extern crate alloc;
 
 mod compile;
 mod containers;
+mod contents;
 mod document;
 mod effective;
+mod key_log;
 mod load;
 mod origin;
 mod plain;
@@ -28,7 +30,7 @@ mod yaml;
 
 pub use compile::compile;
 pub use effective::effective;
-pub use load::{Loaded, load, load_text};
+pub use load::{Loaded, load, load_after, load_text, load_text_after};
 pub use rejection::Rejection;
 pub use schema::schema;
 pub use snapshot::*;

@@ -6,22 +6,25 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use crate::containers::Located;
+use crate::contents::{Contents, Kept};
 use crate::read::{At, Reader, Value};
 use crate::rejection::Rejection;
 use crate::resolve::resolve;
 use crate::scalars::IncludePattern;
+use crate::snapshot::Snapshot;
 use crate::tree::{DOCUMENT_BYTES_MAX, Flaw, Tree};
 use crate::yaml;
 
 /// Files of one configuration.
 const FILES_MAX: usize = 10_000;
 
-/// A configuration as it was read: every document, and the environment it names.
+/// A configuration as it was read: every document, the environment and the contents it names.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// The main file first, then the included ones in the order they were named.
     pub(crate) documents: Arc<[Document]>,
     pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) contents: Contents,
     watched: Vec<PathBuf>,
     hash: [u8; 32],
 }
@@ -36,31 +39,41 @@ pub(crate) struct Document {
 }
 
 impl Loaded {
-    /// The files it came from, and the folders in which further files would be found by a pattern.
+    /// The files it came from, contents included, and the folders in which further files would be found by a pattern.
     pub fn watched(&self) -> &[PathBuf] {
         &self.watched
     }
 
-    /// BLAKE3 of the text of all files in their order, each with its length before it.
+    /// BLAKE3 of the text of all documents in their order, each with its length before it, then of the contents they name.
     pub fn hash(&self) -> [u8; 32] {
         self.hash
     }
 
-    /// The files' texts, the main file first.
+    /// The documents' texts, the main file first. No content is among them.
     pub fn texts(&self) -> impl Iterator<Item = (&Path, &str)> {
         self.documents.iter().map(|document| (&*document.file, &**document.tree.source()))
     }
 }
 
-/// Reads a file and what it includes.
+/// Reads a file, what it includes, and the contents it names.
 pub fn load(path: &Path) -> Result<Loaded, Vec<Rejection>> {
-    let file: Arc<Path> = path.into();
-    let text = read_file(&file).map_err(|rejection| vec![rejection])?;
-    load_text(path, text)
+    load_after(path, None)
 }
 
-/// Reads a text as if it stood in the file at `path`, and what it includes.
+/// As [`load`], but contents that are as they were when `previous` was made are not read again.
+pub fn load_after(path: &Path, previous: Option<&Snapshot>) -> Result<Loaded, Vec<Rejection>> {
+    let file: Arc<Path> = path.into();
+    let text = read_file(&file).map_err(|rejection| vec![rejection])?;
+    load_text_after(path, text, previous)
+}
+
+/// Reads a text as if it stood in the file at `path`, what it includes, and the contents it names.
 pub fn load_text(path: &Path, text: impl Into<Arc<str>>) -> Result<Loaded, Vec<Rejection>> {
+    load_text_after(path, text, None)
+}
+
+/// As [`load_text`], but contents that are as they were when `previous` was made are not read again.
+pub fn load_text_after(path: &Path, text: impl Into<Arc<str>>, previous: Option<&Snapshot>) -> Result<Loaded, Vec<Rejection>> {
     let mut loading = Loading { main: path.into(), documents: Vec::new(), watched: vec![path.to_owned()], rejections: Vec::new() };
     loading.take(&path.into(), &text.into());
     for file in loading.included() {
@@ -69,7 +82,7 @@ pub fn load_text(path: &Path, text: impl Into<Arc<str>>) -> Result<Loaded, Vec<R
             Err(rejection) => loading.rejections.push(rejection),
         }
     }
-    loading.finish()
+    loading.finish(previous.map_or_else(Arc::default, |previous| previous.kept.clone()))
 }
 
 struct Loading {
@@ -119,7 +132,7 @@ impl Loading {
         files
     }
 
-    fn finish(mut self) -> Result<Loaded, Vec<Rejection>> {
+    fn finish(mut self, kept: Arc<Kept>) -> Result<Loaded, Vec<Rejection>> {
         let mut hash = blake3::Hasher::new();
         let mut environment = BTreeMap::new();
         for document in &self.documents {
@@ -128,10 +141,14 @@ impl Loading {
             hash.update(text.as_bytes());
             environment.extend(environment_of(text));
         }
+        let contents = Contents::read(&self.documents, &environment, kept);
+        hash.update(contents.digest().as_ref().map_or(&[], |digest| digest));
+        self.watched.extend(contents.files());
         self.watched.sort();
         self.watched.dedup();
         let has_main = self.documents.first().is_some_and(|document| *document.file == *self.main);
-        let loaded = Loaded { documents: self.documents.into(), environment, watched: self.watched, hash: *hash.finalize().as_bytes() };
+        let loaded =
+            Loaded { documents: self.documents.into(), environment, contents, watched: self.watched, hash: *hash.finalize().as_bytes() };
         if self.rejections.is_empty() {
             return Ok(loaded);
         }

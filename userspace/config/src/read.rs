@@ -89,9 +89,15 @@ impl<'a> Reader<'a> {
 
     /// Reads the whole of one document.
     pub(crate) fn document<T: Value>(&mut self, index: usize) -> Option<T> {
+        let root = self.enter(index)?;
+        T::read(self, root)
+    }
+
+    /// Turns to one document, and gives its root.
+    pub(crate) fn enter(&mut self, index: usize) -> Option<Place<'a>> {
         let documents = self.documents;
         self.document = u32::try_from(index).ok()?;
-        T::read(self, documents.get(index)?.tree.root())
+        Some(documents.get(index)?.tree.root())
     }
 
     /// What was wrong, in the order of files and lines.

@@ -13,12 +13,14 @@ pub(crate) fn resolve(loaded: &Loaded, reader: &mut Reader<'_>) -> Option<Root> 
     let included: Vec<Included> = (1..loaded.documents.len()).filter_map(|index| reader.document(index)).collect();
     let mut root = root?;
     for file in included {
+        append(&mut root.secrets, file.secrets);
         append(&mut root.listeners, file.listeners);
         append(&mut root.clusters, file.clusters);
         append(&mut root.vips, file.vips);
     }
     root.include.clear();
     if loaded.documents.len() > 1 {
+        refuse_twice(&mut root.secrets, "secret", reader);
         refuse_twice(&mut root.listeners, "listener", reader);
         refuse_twice(&mut root.clusters, "cluster", reader);
         refuse_twice(&mut root.vips, "VIP", reader);

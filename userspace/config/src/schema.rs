@@ -35,6 +35,7 @@ fn describe(shape: &Shape, definitions: &mut Definitions) -> Json {
             "propertyNames": describe(&keys(), definitions),
             "additionalProperties": describe(&values(), definitions),
         }),
+        Shape::Or(word, other) => json!({ "anyOf": [{ "const": word }, describe(&other(), definitions)] }),
         Shape::Record(record) => {
             if !definitions.contains_key(record.name) {
                 // Kept free while it is described: a record may hold itself.

@@ -13,6 +13,8 @@ pub(crate) enum Shape {
     List(fn() -> Self),
     /// A map from keys of one type to values of another.
     Map(fn() -> Self, fn() -> Self),
+    /// One word, or something else.
+    Or(&'static str, fn() -> Self),
     /// A record: defined once by name, referred to everywhere.
     Record(&'static Record),
 }

@@ -47,7 +47,7 @@ impl Value for To {
         });
         match <Name as Scalar>::allowed() {
             Shape::Inline(name) => Shape::Inline(json!({ "anyOf": [name, weights] })),
-            other @ (Shape::List(_) | Shape::Map(..) | Shape::Record(_)) => other,
+            other @ (Shape::List(_) | Shape::Map(..) | Shape::Or(..) | Shape::Record(_)) => other,
         }
     }
 

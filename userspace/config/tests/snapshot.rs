@@ -326,8 +326,6 @@ fn the_whole_design_reads_but_for_what_is_not_built_yet() {
         .collect();
     let later = |key: &str| format!("{key:?} is not supported by this version");
     let expect = [
-        format!("4:1 secrets {}", later("secrets")),
-        format!("9:5 listeners.web.tls {}", later("tls")),
         format!("17:24 listeners.web.http.sites[0].routes[0].retry.when {}", later("when")),
         format!("25:5 clusters.api.health {}", later("health")),
         format!("29:44 clusters.edge.health {}", later("health")),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustls::{
     SupportedProtocolVersion,
     crypto::{
-        CryptoProvider,
+        CryptoProvider, SupportedKxGroup,
         aws_lc_rs::{self, kx_group},
     },
     version::{TLS12, TLS13},
@@ -80,14 +80,24 @@ pub enum SettingsError {
     NoRandom,
 }
 
+/// The hybrid first: what is recorded today is not to be read by tomorrow's machines.
+const GROUPS: [&dyn SupportedKxGroup; 4] = [kx_group::X25519MLKEM768, kx_group::X25519, kx_group::SECP256R1, kx_group::SECP384R1];
+
 impl Protocol {
+    /// Every suite there is, by its registered name, best first.
+    pub fn known_suites() -> impl Iterator<Item = &'static str> {
+        aws_lc_rs::DEFAULT_CIPHER_SUITES.iter().map(|suite| suite_name(suite.suite()))
+    }
+
+    /// Every group there is, by its registered name, best first.
+    pub fn known_groups() -> impl Iterator<Item = &'static str> {
+        GROUPS.into_iter().map(group_name)
+    }
+
     /// What rustls calls this.
     pub(crate) fn compile(&self) -> Result<(Arc<CryptoProvider>, Vec<&'static SupportedProtocolVersion>), SettingsError> {
         let mut provider = aws_lc_rs::default_provider();
-        // The hybrid first: what is recorded today is not to be read by tomorrow's machines.
-        provider.kx_groups = vec![kx_group::X25519MLKEM768, kx_group::X25519, kx_group::SECP256R1, kx_group::SECP384R1];
-        provider.kx_groups = choose(&self.groups, &provider.kx_groups, |group| group.name().as_str().unwrap_or_default())
-            .map_err(SettingsError::UnknownGroup)?;
+        provider.kx_groups = choose(&self.groups, &GROUPS, |group| group_name(*group)).map_err(SettingsError::UnknownGroup)?;
         provider.cipher_suites =
             choose(&self.suites, &provider.cipher_suites, |suite| suite_name(suite.suite())).map_err(SettingsError::UnknownSuite)?;
         let spoken = self.version_min..=self.version_max;
@@ -102,6 +112,10 @@ impl Protocol {
             versions.into_iter().filter(|version| provider.cipher_suites.iter().any(|suite| suite.version() == *version)).collect();
         Ok((Arc::new(provider), versions))
     }
+}
+
+fn group_name(group: &dyn SupportedKxGroup) -> &'static str {
+    group.name().as_str().unwrap_or_default()
 }
 
 /// Those of `all` that are wanted, in the order they are wanted in; the unknown name if there is one.

@@ -8,7 +8,7 @@ use super::{Compiler, share};
 use crate::document::{self, Root};
 use crate::read::{At, Scalar as _};
 use crate::resolve::inherit_cluster;
-use crate::snapshot::{Cluster, ClusterLimits, ClusterSlot, ClusterTable, ClusterTimeouts, Endpoint, Name, SlotEntry, State};
+use crate::snapshot::{Cluster, ClusterLimits, ClusterSlot, ClusterTable, ClusterTimeouts, Endpoint, Name, Protocol, SlotEntry, State};
 use crate::suggest;
 
 impl Compiler<'_> {
@@ -67,7 +67,8 @@ impl Compiler<'_> {
             };
             self.origin.clusters[slot.index as usize] = entry.at;
             let old = self.previous.and_then(|previous| previous.cluster(slot));
-            let is_same = old.is_some()
+            // The same words about TLS may mean other contents now.
+            let is_same = old.is_some_and(|old| old.tls.is_none())
                 && comparable.is_some_and(|previous| {
                     let stood = previous.origin.clusters[slot.index as usize];
                     previous.origin.is_same(stood, &self.loaded.documents, entry.at)
@@ -110,7 +111,22 @@ impl Compiler<'_> {
             timeouts,
             limits,
             proxy_protocol: cluster.proxy_protocol,
-            protocol: cluster.protocol,
+            tls: cluster.tls.as_ref().and_then(|tls| self.cluster_tls(tls, cluster, old.and_then(|old| old.tls.as_ref()))),
+            protocol: self.protocol(cluster),
+        }
+    }
+}
+
+impl Compiler<'_> {
+    fn protocol(&mut self, cluster: &document::Cluster) -> Protocol {
+        match (&cluster.protocol, &cluster.tls) {
+            (Some(protocol), None) if protocol.value == Protocol::Auto => {
+                self.reader.reject(protocol.at, "endpoints choose by ALPN, which is a part of TLS: auto needs tls");
+                Protocol::Auto
+            }
+            (Some(protocol), _) => protocol.value,
+            (None, Some(_)) => Protocol::Auto,
+            (None, None) => Protocol::Http1,
         }
     }
 }

@@ -52,6 +52,8 @@ impl Compiler<'_> {
     ) -> Option<Arc<Listener>> {
         let (name, listener) = (&entry.key, &mut entry.value);
         let request = listener.timeouts.request.unwrap_or(TimeLimit(None));
+        let old_tls = old.and_then(|old| old.tls.as_ref());
+        let tls = listener.tls.as_ref().map(|tls| self.listener_tls(tls, listener.http.is_some(), old_tls));
         let kind = match (&mut listener.http, &listener.tcp) {
             (Some(http), None) => {
                 let old = old.and_then(|old| if let Kind::Http(http) = &old.kind { Some(http) } else { None });
@@ -78,6 +80,7 @@ impl Compiler<'_> {
         let new = Listener {
             name: old.map_or(name, |old| &old.name).clone(),
             binds,
+            tls: tls.flatten(),
             kind,
             timeouts: timeouts(&listener.timeouts),
             limits: limits(&listener.limits),

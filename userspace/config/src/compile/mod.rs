@@ -7,12 +7,17 @@ mod clusters;
 mod http;
 mod l4;
 mod listeners;
+mod secrets;
+mod tls;
 mod vips;
 
 use alloc::sync::Arc;
 
 use hashbrown::HashMap;
 
+use ::tls::Certificate;
+
+use crate::contents::{Digest, Kept};
 use crate::document::{self, Root};
 use crate::load::Loaded;
 use crate::origin::Origin;
@@ -39,7 +44,10 @@ pub fn compile(loaded: &Loaded, previous: Option<&Snapshot>) -> Result<Snapshot,
         table: ClusterTable::default(),
         origin: Origin::new(loaded, &root.defaults.timeouts),
         route_names: HashMap::new(),
+        secrets: HashMap::new(),
+        keep: loaded.contents.seen(),
     };
+    compiler.compile_secrets(&root);
     compiler.assign_slots(&root);
     compiler.compile_clusters(&mut root);
     let listeners = compiler.compile_listeners(&mut root);
@@ -61,6 +69,7 @@ pub fn compile(loaded: &Loaded, previous: Option<&Snapshot>) -> Result<Snapshot,
         process: share(process(&root), previous.map(|previous| &previous.process)),
         clusters: compiler.table,
         origin: compiler.origin,
+        kept: Arc::new(compiler.keep),
     })
 }
 
@@ -83,6 +92,10 @@ struct Compiler<'a> {
     origin: Origin,
     /// Names given to routes, and where.
     route_names: HashMap<Name, At>,
+    /// `None` for those that were refused.
+    secrets: HashMap<Name, Option<(Digest, Arc<Certificate>)>>,
+    /// What the new snapshot keeps of the contents.
+    keep: Kept,
 }
 
 impl Compiler<'_> {

@@ -231,7 +231,7 @@ impl Scalar for RateLimit {
 }
 
 /// A file, relative to the one that names it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct FilePath(pub(crate) PathBuf);
 
 impl Scalar for FilePath {

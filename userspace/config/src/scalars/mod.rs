@@ -4,6 +4,7 @@ mod addresses;
 mod amounts;
 mod http;
 mod l4;
+mod tls;
 
 use std::path::Path;
 
@@ -15,13 +16,15 @@ use amounts::{show_time, whole_number};
 pub(crate) use http::{HeaderName, HeaderValue, Method};
 pub(crate) use l4::{FilePath, Instance, Interface, PortRange, Prefix, RateLimit, Snat, TableSize, VipPorts};
 
+pub(crate) use tls::{Alpn, CredentialName, Group, PeerName, Suite, TlsVersion, VariableName, VerifyClients, VerifyOrigin};
+
 use crate::read::{Context, Scalar};
 use crate::record::choice;
 use crate::shape::{Shape, Shown};
 use crate::snapshot::{LogField, LogFormat, LogTarget, Name, OnChange, Policy, Protocol, ProxyProtocol, State};
 
 choice!(pub Policy { RoundRobin = "round_robin", LeastRequest = "least_request", Random = "random" });
-choice!(pub Protocol { Http1 = "http1", Http2 = "http2" });
+choice!(pub Protocol { Http1 = "http1", Http2 = "http2", Auto = "auto" });
 choice!(pub State { Active = "active", Drained = "drained" });
 choice!(pub ProxyProtocol { V1 = "v1", V2 = "v2" });
 choice!(pub LogFormat { Text = "text", Json = "json" });

@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use model::Address;
 
-use super::Name;
+use super::{ClusterTls, Name};
 
 /// A set of endpoints that answer the same requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct Cluster {
     pub limits: ClusterLimits,
     /// The PROXY protocol header written to the origin, if any.
     pub proxy_protocol: Option<ProxyProtocol>,
+    /// TLS with its endpoints; `None` speaks in clear.
+    pub tls: Option<Arc<ClusterTls>>,
     /// What its endpoints speak.
     pub protocol: Protocol,
 }
@@ -83,6 +85,8 @@ pub enum Protocol {
     Http1,
     /// HTTP/2: many at once.
     Http2,
+    /// What the endpoint chooses by ALPN; HTTP/1.1 if it chooses nothing. Only with TLS.
+    Auto,
 }
 
 /// Version of the PROXY protocol.

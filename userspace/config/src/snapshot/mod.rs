@@ -8,6 +8,7 @@ mod cluster;
 mod http;
 mod listener;
 mod process;
+mod tls;
 mod vip;
 
 use alloc::collections::BTreeMap;
@@ -15,12 +16,14 @@ use alloc::sync::Arc;
 
 use hashbrown::HashMap;
 
+use crate::contents::Kept;
 use crate::origin::Origin;
 
 pub use cluster::{Cluster, ClusterLimits, ClusterSlot, ClusterTimeouts, Endpoint, Policy, Protocol, ProxyProtocol, State};
 pub use http::{Action, HeaderEdits, HeaderField, HttpListener, Reply, Retry, Route, Target, Targets};
 pub use listener::{ForwardedFrom, Kind, Listener, ListenerLimits, ListenerTimeouts, OnChange, TcpListener};
 pub use process::{AccessLog, Admin, LogField, LogFormat, LogTarget, Metrics, Process};
+pub use tls::{ClusterTls, ListenerTls, TicketKeys};
 pub use vip::{Attach, Cookies, GuardList, HashBy, L4, L4Limits, OnDown, Origins, Pool, Ports, Transport, Via, Vip, VipMode};
 
 /// The name of a listener, cluster or route: cheap to clone, compared by text.
@@ -31,7 +34,7 @@ pub type Name = Arc<str>;
 pub struct Snapshot {
     /// 1 for the first, then one more than the snapshot it was compiled against.
     pub generation: u64,
-    /// BLAKE3 of the documents it came from.
+    /// BLAKE3 of the documents it came from, and of the contents they name.
     pub hash: [u8; 32],
     /// By name.
     pub listeners: BTreeMap<Name, Arc<Listener>>,
@@ -47,6 +50,7 @@ pub struct Snapshot {
     pub process: Arc<Process>,
     pub(crate) clusters: ClusterTable,
     pub(crate) origin: Origin,
+    pub(crate) kept: Arc<Kept>,
 }
 
 impl Snapshot {
