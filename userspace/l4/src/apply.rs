@@ -24,8 +24,8 @@ pub enum Write<'a> {
     Away(AwayKey, Option<Away>),
     /// `TABLES`: the whole table at once.
     Table(u32, Option<&'a [Slot]>),
-    /// Some slots of a table that is in force: each packet looks at one, and each is right at any time.
-    Slots(u32, Vec<(u32, Slot)>),
+    /// Some slots of a table that is in force: each packet looks at one, and each is right at any time. The whole table, for whoever cannot.
+    Slots(u32, Vec<(u32, Slot)>, &'a [Slot]),
     /// `POOL`.
     Pool(u32, PoolAddress),
     /// `ORIGINS`.
@@ -123,7 +123,7 @@ fn words<'a>(number: u32, before: Option<&Slots>, slots: &'a Slots) -> Option<Wr
     let changed: Vec<(u32, Slot)> = changed.map(|(slot, (_, after))| (slot, *after)).collect();
     match changed.len() {
         0 => None,
-        1..SLOTS_WRITTEN_MAX => Some(Write::Slots(number, changed)),
+        1..SLOTS_WRITTEN_MAX => Some(Write::Slots(number, changed, slots.words())),
         _ => Some(whole),
     }
 }

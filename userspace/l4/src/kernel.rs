@@ -24,7 +24,8 @@ impl Maps for Balancer {
             Write::Table(number, Some(words)) => self.put_table(*number, words),
             // No service leads to it any more; its number's next holder replaces it.
             Write::Table(_, None) => Ok(()),
-            Write::Slots(number, slots) => self.put_slots(*number, slots),
+            // Finding a table that is in force takes rights that are given up after the start.
+            Write::Slots(number, slots, words) => self.put_slots(*number, slots).or_else(|_| self.put_table(*number, words)),
             Write::Pool(number, address) => self.put_pool(*number, *address),
             Write::Origin(key, Some(origin)) => self.put_origin(*key, *origin),
             Write::Origin(key, None) => self.remove_origin(*key),
@@ -50,8 +51,8 @@ impl Balancer {
                 tables.insert(number, words.into_iter().take(settings.slots as usize).collect::<Box<[_]>>());
             }
         }
-        let (services, backends) = (self.array("SERVICES")?, of(Kind::Service));
-        let services = backends.map(|number| Ok((number, services.get(&number, 0)?))).collect::<Result<_, MapError>>()?;
+        let services = self.array("SERVICES")?;
+        let services = of(Kind::Service).map(|number| Ok((number, services.get(&number, 0)?))).collect::<Result<_, MapError>>()?;
         let backends = self.array("BACKENDS")?;
         let backends = of(Kind::Backend).map(|number| Ok((number, backends.get(&number, 0)?))).collect::<Result<_, MapError>>()?;
         Ok(Held {

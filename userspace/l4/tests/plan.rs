@@ -5,7 +5,7 @@ use std::path::Path;
 
 use abi::{Away, AwayKey, OWNER, PortKey, Service, backend_flags, protocols, service_flags};
 use config::{Cluster, Endpoint, Snapshot, compile, load_text};
-use l4::{Held, Machine, Maps, Plan, PlanFault, Wishes, Write, apply, diff};
+use l4::{Held, Machine, Maps, Plan, PlanFault, Wishes, Write, apply, diff, stale_pins};
 
 const EDGE: &str = "
 version: 1
@@ -103,7 +103,7 @@ impl Maps for Played {
             Write::Backend(number, backend) => drop(held.backends.insert(number, backend)),
             Write::Away(key, record) => put(&mut self.away, key, record),
             Write::Table(number, Some(words)) => drop(held.tables.insert(number, words.into())),
-            Write::Slots(number, slots) => {
+            Write::Slots(number, slots, _) => {
                 let words = held.tables.get_mut(&number).expect("a table that is in force");
                 for (slot, word) in slots {
                     words[slot as usize] = word;
@@ -291,4 +291,26 @@ fn more_than_the_kernel_has_room_for_is_refused() {
     );
     let wishes = Wishes { snapshot: &snapshot(&text), is_up: &|_, _| true, machine: Machine::default(), now_s: 1 };
     assert_eq!(Plan::default().next(wishes).err(), Some(PlanFault::TooMany { what: "backends", limit: 65_535 }));
+}
+
+#[test]
+fn pins_of_slots_that_are_at_home_or_of_silent_flows_are_stale() {
+    let plan = next(&Plan::default(), EDGE, &[], 1);
+    let down = next(&plan, EDGE, &["10.0.1.1"], 60);
+    let flow = |port: u16| abi::FlowKey {
+        source: v4("192.0.2.1"),
+        destination: v4("203.0.113.10"),
+        source_port: port.to_be(),
+        destination_port: 443_u16.to_be(),
+        protocol: protocols::TCP,
+        padding: [0; 3],
+    };
+    let pin = |episode| abi::Pin { backend: 1, episode, seen_s: 65, flags: 0 };
+    let pins: Vec<(abi::FlowKey, abi::Pin)> = (1..=1_000).map(|port| (flow(port), pin(60))).collect();
+    let live = |plan: &Plan, now_s: u32| 1_000 - stale_pins(plan, &pins, now_s, 100).len();
+    // A fifth of the slots are away.
+    assert!((120..280).contains(&live(&down, 70)), "{}", live(&down, 70));
+    assert_eq!((live(&plan, 70), live(&down, 165), live(&next(&down, EDGE, &["10.0.1.1"], 160), 160)), (0, 0, 0));
+    let other: Vec<_> = pins.iter().map(|(flow, _)| (*flow, pin(59))).collect();
+    assert_eq!(stale_pins(&down, &other, 70, 100).len(), 1_000, "of another time away");
 }
