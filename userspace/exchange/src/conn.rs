@@ -12,6 +12,9 @@ use crate::{
     serial::Serial,
 };
 
+/// HTTP/2 among application protocols (RFC 9113 §3.1).
+const ALPN_H2: &[u8] = b"h2";
+
 /// What a connection is told by its listener or cluster.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -63,13 +66,20 @@ pub enum Arrival {
 }
 
 impl Conn {
-    /// A downstream connection: the peer sends requests, one after the other until its first bytes [say otherwise](Self::begins_multiplexed).
+    /// A downstream connection: the peer sends requests. What was agreed on in a handshake holds; else they come one after the other, unless the
+    /// first bytes [say otherwise](Self::may_be_multiplexed).
     pub fn server(transport: Transport, settings: &Settings) -> Rc<Self> {
+        if transport.has_agreed_on(ALPN_H2) {
+            return Self::multiplexed(transport, h2::Connection::server(Rc::clone(&settings.h2)));
+        }
         Rc::new(Self { transport, http: Http::Serial(Serial::new(h1::Connection::server(settings.h1()))) })
     }
 
-    /// An upstream connection: the peer answers requests, one after the other.
+    /// An upstream connection: the peer answers requests; one after the other, unless something else was agreed on in a handshake.
     pub fn client(transport: Transport, settings: &Settings) -> Rc<Self> {
+        if transport.has_agreed_on(ALPN_H2) {
+            return Self::multiplexed_client(transport, settings);
+        }
         Rc::new(Self { transport, http: Http::Serial(Serial::new(h1::Connection::client(settings.h1()))) })
     }
 
@@ -257,17 +267,5 @@ impl Conn {
     pub async fn rest(self: Rc<Self>) -> Option<AtRest> {
         let conn = Rc::try_unwrap(self).ok()?;
         conn.transport.rest().await
-    }
-
-    /// Throws away what the client still sends until it closes, up to `bytes_max`: closing a socket with unread bytes would reset the
-    /// connection and could destroy the response on its way (RFC 9112 §9.6).
-    pub async fn drain(&self, bytes_max: usize) {
-        let mut drained = 0;
-        while drained < bytes_max {
-            match self.transport.receive().await {
-                Ok(chunk) if !chunk.is_empty() => drained += chunk.len(),
-                Ok(_) | Err(_) => return,
-            }
-        }
     }
 }

@@ -74,6 +74,11 @@ impl Transport {
         self.tls.as_ref()?.session.borrow().outcome().map(look)
     }
 
+    /// Whether the handshake agreed on that application protocol.
+    pub(crate) fn has_agreed_on(&self, protocol: &[u8]) -> bool {
+        self.with_outcome(|outcome| outcome.alpn.as_deref() == Some(protocol)).unwrap_or_default()
+    }
+
     /// The ring it belongs to.
     pub fn ring(&self) -> &Ring {
         self.stream.ring()
@@ -140,6 +145,23 @@ impl Transport {
         let result = write(&mut tls.plain.borrow_mut());
         self.stream.wants_to_send();
         result
+    }
+
+    /// Adds bytes that are sent as they are, whatever was to be spoken: for peers that do not speak it.
+    pub fn write_plain(&self, bytes: &[u8]) {
+        self.stream.write(|output| output.write(bytes));
+    }
+
+    /// Throws away what the peer still sends until it closes, up to `bytes_max`: closing a socket with unread bytes would reset the connection and
+    /// could destroy what is on its way to the peer (RFC 9112 §9.6).
+    pub async fn discard(&self, bytes_max: usize) {
+        let mut discarded = 0;
+        while discarded < bytes_max {
+            match self.stream.receive().await {
+                Ok(chunk) if !chunk.is_empty() => discarded += chunk.len(),
+                Ok(_) | Err(_) => return,
+            }
+        }
     }
 
     /// Has `layer` asked for what is to be sent, from now on; encrypted or not, it stands directly on the socket.

@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 
 use buf::{Chunk, Output};
-use model::{Body, Cause, Fault, Field, Fields, Head, Method, Name, Part, RequestLine, Scope, Start, StatusLine, Text};
+use model::{Body, Cause, Fault, Field, Fields, Head, Method, Name, Part, RequestLine, Scope, Start, StatusLine, reason_phrase};
 
 use crate::{
     Connection,
@@ -180,7 +180,7 @@ impl Connection {
             return Err(self.broken());
         }
         let tail = output.tail();
-        write_status_line(tail, &StatusLine { status: line.status, reason: Text::from("Switching Protocols") });
+        write_status_line(tail, line);
         self.write_fields(tail, head, None, Length::Omitted);
         self.switched();
         Ok(Sent::Written)
@@ -312,7 +312,9 @@ fn write_status_line(tail: &mut Vec<u8>, line: &StatusLine) {
     tail.extend_from_slice(b"HTTP/1.1 ");
     write_number::<10>(tail, u64::from(line.status));
     tail.push(b' ');
-    tail.extend_from_slice(&line.reason);
+    // HTTP/2 has none (RFC 9113 §8.3.2), and not every client of HTTP/1 takes the line without one.
+    let reason = if line.reason.is_empty() { reason_phrase(line.status).as_bytes() } else { &line.reason };
+    tail.extend_from_slice(reason);
     tail.extend_from_slice(b"\r\n");
 }
 

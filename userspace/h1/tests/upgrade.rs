@@ -43,7 +43,7 @@ fn an_upgrade_goes_through_and_each_half_ends_alone() {
     down.send_data("hello".into(), &mut output).unwrap();
     assert_eq!(
         String::from_utf8(drain(&mut output)).unwrap(),
-        "HTTP/1.1 101 Switching Protocols\r\nx: y\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\nhello"
+        "HTTP/1.1 101 Sure\r\nx: y\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\nhello"
     );
     // What looks like a request is none.
     let mut bytes = Chunk::from("GET / HTTP/1.1\r\n\r\n");

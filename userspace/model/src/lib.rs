@@ -22,7 +22,7 @@ pub use address::{Address, Network};
 pub use cause::Cause;
 pub use fault::{Blame, Fault, Retry, Scope};
 pub use fields::{Field, Fields, Span};
-pub use head::{Body, Head, Method, RequestLine, Scheme, Start, StatusLine, Text};
+pub use head::{Body, Head, Method, RequestLine, Scheme, Start, StatusLine, Text, reason_phrase};
 pub use limits::HeadLimits;
 pub use name::Name;
 pub use part::{Part, StreamId};

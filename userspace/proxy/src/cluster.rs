@@ -43,18 +43,25 @@ pub struct Endpoint {
     responses: [Counter; 6],
     /// Requests that wait for a connection.
     pub(crate) waiting: core::cell::Cell<u32>,
+    /// Settings of TLS with sessions of its own to resume, and what they were made from.
+    sessions: RefCell<Option<Sessions>>,
 }
+
+type Sessions = (Arc<config::ClusterTls>, Arc<tls::Client>);
 
 impl Cluster {
     /// `previous` is the same cluster under an older configuration: its endpoints that are still there go on.
     pub(crate) fn new(config: Arc<config::Cluster>, previous: Option<&Self>, house: &House) -> Self {
         let page = house.page();
         let name = [("cluster", &*config.name)];
+        // Connections that were made otherwise are not those of this configuration.
+        let same = |previous: &&Self| previous.config.tls == config.tls && previous.config.protocol == config.protocol;
         let endpoints: Vec<_> = config
             .endpoints
             .iter()
             .map(|endpoint| {
-                let old = previous.and_then(|previous| previous.endpoints.iter().find(|old| old.config.address == endpoint.address));
+                let old =
+                    previous.filter(same).and_then(|previous| previous.endpoints.iter().find(|old| old.config.address == endpoint.address));
                 old.map_or_else(|| Rc::new(Endpoint::new(Arc::clone(endpoint), &config.name, house)), Rc::clone)
             })
             .collect();
@@ -163,6 +170,7 @@ impl Endpoint {
                 page.counter(&metrics::UPSTREAM_RESPONSES, &labels)
             }),
             waiting: core::cell::Cell::new(0),
+            sessions: RefCell::default(),
             name: Rc::from(&*config.name),
             config,
         }
@@ -171,6 +179,24 @@ impl Endpoint {
     /// Counts an answer of the endpoint, or with status 0 an attempt that brought none.
     pub(crate) fn count_response(&self, status: u16) {
         self.responses[usize::from(status / 100).min(5)].increment();
+    }
+
+    /// What a TLS session with it is made with: it has its own store of sessions, since another endpoint may not know them.
+    pub(crate) fn sessions(&self, tls: &Arc<config::ClusterTls>) -> Arc<tls::Client> {
+        let mut sessions = self.sessions.borrow_mut();
+        if let Some((from, client)) = &*sessions
+            && Arc::ptr_eq(from, tls)
+        {
+            return Arc::clone(client);
+        }
+        let client = Arc::new(tls.client.with_own_sessions());
+        *sessions = Some((Arc::clone(tls), Arc::clone(&client)));
+        client
+    }
+
+    /// Whom it must prove to be when the settings name nobody.
+    pub(crate) fn tls_name(&self) -> String {
+        self.config.address.ip().map_or_else(|| "localhost".to_owned(), |ip| ip.to_string())
     }
 
     /// Its address as text.

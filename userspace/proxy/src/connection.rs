@@ -11,10 +11,10 @@ use std::rc::Rc;
 
 use config::Kind;
 
-use crate::{House, Listener, http, inspect, multiplexed, tcp};
+use crate::{House, Listener, handshake, http, inspect, multiplexed, tcp};
 
 /// Bytes thrown away of a client that still sends when its connection is closed.
-const LINGER_BYTES_MAX: usize = 1 << 20;
+pub(crate) const LINGER_BYTES_MAX: usize = 1 << 20;
 /// How long such a client is listened to.
 const LINGER: core::time::Duration = core::time::Duration::from_secs(5);
 /// Requests of one connection served in one go before the others have their turn.
@@ -50,16 +50,24 @@ pub fn serve(house: Rc<House>, listener: Rc<Listener>, stream: Stream) -> impl F
             },
         };
         let config = admitted.listener.config();
-        if matches!(config.kind, Kind::Tcp(_)) {
-            drop(config);
-            let scope = Scope { house: &house, listener: &admitted.listener, client: &client, timer: &timer };
-            Box::pin(tcp::proxy(&scope, stream.into())).await;
+        let is_tcp = matches!(config.kind, Kind::Tcp(_));
+        let transport = match &config.tls {
+            None => stream.into(),
+            Some(tls) => match Box::pin(handshake::accept(&house, (&admitted.listener, &timer), stream, tls)).await {
+                Some(transport) => transport,
+                None => return,
+            },
+        };
+        drop(config);
+        let scope = Scope { house: &house, listener: &admitted.listener, client: &client, timer: &timer };
+        if is_tcp {
+            Box::pin(tcp::proxy(&scope, transport)).await;
             return;
         }
-        drop(config);
-        let conn = Conn::server(stream.into(), &admitted.listener.settings());
-        let scope = Scope { house: &house, listener: &admitted.listener, client: &client, timer: &timer };
-        if serve_http(&scope, &conn).await == Protocol::MayBeMultiplexed {
+        let conn = Conn::server(transport, &admitted.listener.settings());
+        if conn.is_multiplexed() {
+            Box::pin(serve_many(&scope, conn)).await;
+        } else if serve_http(&scope, &conn).await == Protocol::MayBeMultiplexed {
             Box::pin(sniff(&scope, conn)).await;
         }
     }
@@ -77,9 +85,16 @@ async fn sniff(scope: &Scope<'_>, conn: Rc<Conn>) {
     let until = scope.house.ring().now().after(scope.listener.config().timeouts.request_head);
     let sniffed = scope.house.within((scope.listener, scope.timer), until, conn.sniff(&scope.listener.settings())).await;
     let Some(conn) = sniffed else { return scope.house.count_fault(Cause::RequestHeadTimeout) };
-    if !conn.is_multiplexed() {
+    if conn.is_multiplexed() {
+        serve_many(scope, conn).await;
+    } else {
         serve_http(scope, &conn).await;
-    } else if multiplexed::serve(scope, &conn).await {
+    }
+}
+
+/// Requests, many at once.
+async fn serve_many(scope: &Scope<'_>, conn: Rc<Conn>) {
+    if multiplexed::serve(scope, &conn).await {
         close(scope, &conn).await;
     }
 }
@@ -128,7 +143,7 @@ async fn close(scope: &Scope<'_>, conn: &Conn) {
         return;
     }
     let until = house.ring().now() + LINGER;
-    let _closed = house.within((listener, timer), until, conn.drain(LINGER_BYTES_MAX)).await;
+    let _closed = house.within((listener, timer), until, conn.transport().discard(LINGER_BYTES_MAX)).await;
 }
 
 /// What follows a response, or an accepted connection.

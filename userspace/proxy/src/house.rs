@@ -24,6 +24,9 @@ use crate::{
     route::{RouteCounters, Routes},
 };
 
+/// Handshakes begun in one turn of the worker's loop; the others wait for the next.
+const HANDSHAKES_A_TURN_MAX: u32 = 8;
+
 /// One worker's share of the proxy. Everything in it belongs to the worker's thread, except [`Shared`].
 pub struct House {
     ring: Ring,
@@ -39,6 +42,8 @@ pub struct House {
     shared: Arc<Shared>,
     alone: bool,
     draining: Cell<Option<Instant>>,
+    /// The turn in which a handshake was last begun, and how many were in it.
+    handshakes: Cell<(u64, u32)>,
     connections: Cell<u64>,
     worker: u32,
     log: RefCell<Option<Log>>,
@@ -109,6 +114,7 @@ impl House {
             shared,
             alone: workers == 1,
             draining: Cell::new(None),
+            handshakes: Cell::new((0, 0)),
             connections: Cell::new(0),
             worker,
             log: RefCell::new(log),
@@ -211,6 +217,19 @@ impl House {
         match (self.draining.get(), listener.removed_until()) {
             (Some(drain), Some(removed)) => Some(drain.min(removed)),
             (drain, removed) => drain.or(removed),
+        }
+    }
+
+    /// Waits for a place among the handshakes of a turn: they take so long that what is established would wait for them.
+    pub(crate) async fn handshake_turn(&self) {
+        loop {
+            let turn = self.ring.counts().turns;
+            let (last, begun) = self.handshakes.get();
+            let begun = if last == turn { begun } else { 0 };
+            if begun < HANDSHAKES_A_TURN_MAX {
+                return self.handshakes.set((turn, begun + 1));
+            }
+            self.ring.yield_now().await;
         }
     }
 

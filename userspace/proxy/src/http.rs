@@ -39,7 +39,8 @@ async fn story(down: &Exchange, scope: &Scope<'_>, record: &mut Record, told: &m
     let route = find(scope, &mut told.head)?;
     record.route = Some(Rc::clone(&route.name));
     told.route = Some(Rc::clone(&route));
-    request::stamp(&mut told.head, scope.client, record);
+    request::stamp(&mut told.head, scope.listener.settings().scheme, scope.client, record);
+    request::identify(&mut told.head, &scope.listener.config(), down);
     edits::apply(&route.config.request_edits, &mut told.head.fields);
     match &route.config.action {
         Action::Reply(answer) => reply::fixed(down, answer, &route.config, record),

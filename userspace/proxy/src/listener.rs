@@ -26,6 +26,8 @@ pub struct Listener {
     accepted: Counter,
     active: Gauge,
     refused: Counter,
+    /// Full ones and resumed ones.
+    handshakes: [Counter; 2],
     pub(crate) requests_active: Gauge,
     pub(crate) cut: Counter,
 }
@@ -40,6 +42,8 @@ impl Listener {
             accepted: page.counter(&metrics::DOWNSTREAM_CONNECTIONS, &name),
             active: page.gauge(&metrics::DOWNSTREAM_ACTIVE, &name),
             refused: page.counter(&metrics::DOWNSTREAM_REFUSED, &[("listener", &*config.name), ("reason", "connection_limit")]),
+            handshakes: ["full", "resumed"]
+                .map(|kind| page.counter(&metrics::TLS_HANDSHAKES, &[("listener", &*config.name), ("kind", kind)])),
             requests_active: page.gauge(&metrics::REQUESTS_ACTIVE, &name),
             cut: page.counter(&metrics::DRAIN_CLOSED, &name),
             name: Rc::from(&*config.name),
@@ -60,6 +64,11 @@ impl Listener {
     /// Counts a limit that one of its connections has reached.
     pub(crate) fn count_limit(&self, limit: &str, page: &Page) {
         page.counter(&metrics::DOWNSTREAM_LIMITS, &[("listener", &*self.name), ("limit", limit)]).increment();
+    }
+
+    /// Counts a TLS handshake that is complete.
+    pub(crate) fn count_handshake(&self, resumed: bool) {
+        self.handshakes[usize::from(resumed)].increment();
     }
 
     /// Its name.
@@ -103,7 +112,11 @@ impl Listener {
 
 fn settings(config: &config::Listener) -> Rc<Settings> {
     let h2 = h2::Settings { limits: config.limits.head, ..h2::Settings::default() };
-    Rc::new(Settings { limits: config.limits.head, scheme: Scheme::Http, h2: Rc::new(h2) })
+    Rc::new(Settings {
+        limits: config.limits.head,
+        scheme: if config.tls.is_some() { Scheme::Https } else { Scheme::Http },
+        h2: Rc::new(h2),
+    })
 }
 
 /// An admitted connection's place in the count.

@@ -4,6 +4,8 @@ use exchange::Exchange;
 use model::{Address, Body, Cause, ConnectionRecord, Fault, Fields, Head, Name, Part, Record, RecordId, Scheme, Start, Text};
 use std::{borrow::Cow, io::Write as _, net::IpAddr};
 
+use tls::AlternativeName;
+
 use crate::{connection::Scope, path};
 
 /// What `Via` says of us (RFC 9110 §7.6.3).
@@ -53,8 +55,11 @@ pub(crate) fn normalise(head: &mut Head, listener: &config::Listener) -> Result<
 }
 
 /// Writes by whom and for whom the request is forwarded. What an untrusted client claims of it is taken out.
-pub(crate) fn stamp(head: &mut Head, client: &ConnectionRecord, record: &mut Record) {
-    let scheme = head.request().map_or(Scheme::Http, |line| line.scheme);
+pub(crate) fn stamp(head: &mut Head, scheme: Scheme, client: &ConnectionRecord, record: &mut Record) {
+    // (What a client says of the scheme is not believed.)
+    if let Start::Request(line) = &mut head.start {
+        line.scheme = scheme;
+    }
     let fields = &mut head.fields;
     if !client.trusted {
         fields.retain(|field| !matches!(field.known, Name::XForwardedFor | Name::XForwardedProto | Name::XRequestId | Name::Forwarded));
@@ -68,6 +73,26 @@ pub(crate) fn stamp(head: &mut Head, client: &ConnectionRecord, record: &mut Rec
         Some(id) => record.id = parse_id(id).unwrap_or(record.id),
     }
     extend_list(fields, Name::Via, |value| value.extend_from_slice(VIA));
+}
+
+/// Tells the origin who the client has proved to be, in the form Envoy gave it; what the client itself says of it is taken out.
+pub(crate) fn identify(head: &mut Head, listener: &config::Listener, down: &Exchange) {
+    let Some(field) = listener.tls.as_ref().and_then(|tls| tls.client_identity_field.as_deref()) else { return };
+    head.fields.remove(field);
+    let Some(Some(client)) = down.conn().transport().with_outcome(|outcome| outcome.client.clone()) else { return };
+    let subject = client.subject().replace(['\\', '"'], "");
+    let mut value = format!("Hash={};Subject=\"{subject}\"", client.fingerprint());
+    for name in client.names() {
+        let (kind, name) = match name {
+            AlternativeName::Dns(name) => ("DNS", name),
+            AlternativeName::Uri(uri) => ("URI", uri),
+            AlternativeName::Email(address) => ("Email", address),
+            AlternativeName::Ip(ip) => ("IP", ip.to_string()),
+        };
+        value.extend([";", kind, "=", &name]);
+    }
+    value.retain(|character| !character.is_control());
+    head.fields.append(field, value.as_bytes());
 }
 
 /// Adds to the end of a list that may stand in several fields (RFC 9110 §5.3): afterwards it stands in one, the last.

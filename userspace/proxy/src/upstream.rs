@@ -3,6 +3,7 @@
 use balance::Pick;
 use config::Protocol;
 use exchange::{Conn, Exchange, Settings, Taken, Transport};
+use io::Stream;
 use model::{Attempt, Cause, Fault, Instant, Record};
 use std::{rc::Rc, time::Duration};
 
@@ -137,13 +138,13 @@ impl Drop for Waiting {
 /// Opens a connection that speaks HTTP.
 async fn connect_http(scope: &Scope<'_>, down: &Transport, cluster: &Cluster, endpoint: &Endpoint) -> Result<Rc<Conn>, Fault> {
     let many = cluster.config().protocol == Protocol::Http2;
+    let settings = scope.listener.settings();
     let _waited_for = endpoint.pool.opening(scope.house.ring(), many);
     let transport = connect(scope, down, cluster, endpoint).await?;
-    if !many {
-        return Ok(Conn::client(transport, &scope.listener.settings()));
+    let conn = if many { Conn::multiplexed_client(transport, &settings) } else { Conn::client(transport, &settings) };
+    if conn.is_multiplexed() {
+        endpoint.pool.share(&conn);
     }
-    let conn = Conn::multiplexed_client(transport, &scope.listener.settings());
-    endpoint.pool.share(&conn);
     Ok(conn)
 }
 
@@ -161,9 +162,11 @@ pub(crate) async fn connect(scope: &Scope<'_>, down: &Transport, cluster: &Clust
                 let ours = down.local().ok();
                 stream.write(|output| proxy_protocol::write(version, &scope.client.client, ours.as_ref(), output.tail()));
             }
+            let transport =
+                secure(scope, cluster, endpoint, stream, until).await.inspect_err(|_fault| cluster.connect_failures.increment())?;
             cluster.connect_duration.record(ring.now().since(began));
             opening.keep();
-            return Ok(stream.into());
+            return Ok(transport);
         }
         Some(Err(_errno)) => Cause::ConnectFailed,
         None => Cause::ConnectTimeout,
@@ -171,6 +174,16 @@ pub(crate) async fn connect(scope: &Scope<'_>, down: &Transport, cluster: &Clust
     cluster.connect_failures.increment();
     endpoint.count_response(0);
     Err(Fault::origin(failure).safe())
+}
+
+/// What the endpoint speaks beneath: TLS, or nothing.
+async fn secure(scope: &Scope<'_>, cluster: &Cluster, endpoint: &Endpoint, stream: Stream, until: Instant) -> Result<Transport, Fault> {
+    let Some(tls) = &cluster.config().tls else { return Ok(stream.into()) };
+    let transport = Transport::tls_client(stream, &endpoint.sessions(tls), &endpoint.tls_name())?;
+    match scope.timer.within(until, transport.handshake()).await {
+        Some(agreed) => agreed.map(|()| transport),
+        None => Err(Fault::origin(Cause::ConnectTimeout).safe()),
+    }
 }
 
 /// A connection's place in its endpoint's count while it is being opened.

@@ -35,6 +35,7 @@ labels! {
     CLASS = "class" 8,
     REASON = "reason" 64,
     LIMIT = "limit" 32,
+    KIND = "kind" 4,
     WORKER = "worker" 1_024,
     VERSION = "version" 8,
 }
@@ -47,6 +48,7 @@ metrics! {
     DOWNSTREAM_CONNECTIONS Counter "downstream_connections_total" [LISTENER] "Connections accepted.",
     DOWNSTREAM_ACTIVE Gauge "downstream_connections_active" [LISTENER] "Connections open now.",
     DOWNSTREAM_REFUSED Counter "downstream_connections_refused_total" [LISTENER, REASON] "Connections closed before they were served.",
+    TLS_HANDSHAKES Counter "tls_handshakes_total" [LISTENER, KIND] "TLS handshakes completed with clients: full, or resumed from an earlier session.",
     DOWNSTREAM_LIMITS Counter "downstream_limits_total" [LISTENER, LIMIT] "Times that a connection reached a limit of its protocol, by the limit's name.",
 
     REQUESTS Counter "requests_total" [LISTENER, ROUTE] "Requests whose head was read.",

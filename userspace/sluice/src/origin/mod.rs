@@ -107,7 +107,7 @@ async fn speak(stream: Stream, name: Rc<str>) {
     conn.transport().finish();
     // Closing with unread bytes would reset the connection and could destroy the answer on its way.
     if conn.transport().flushed().await.is_ok() && !conn.can_accept() {
-        conn.drain(LINGER_BYTES_MAX).await;
+        conn.transport().discard(LINGER_BYTES_MAX).await;
     }
 }
 
