@@ -246,7 +246,7 @@ fn responses() {
             "304",
             GET,
             vec![Part::Head(with(response(304, Body::None), &[("Content-Length", "5")]))],
-            r"HTTP/1.1 304 \r\nContent-Length: 5\r\n\r\n done",
+            r"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n done",
         ),
         (
             "204 has no length",
