@@ -261,7 +261,7 @@ fn responses() {
                 Part::Info(with(response(103, Body::None), &[("Link", "b"), ("Content-Length", "5")])),
                 Part::Head(response(204, Body::None)),
             ],
-            r"HTTP/1.1 103 \r\nLink: b\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n done",
+            r"HTTP/1.1 103 Early Hints\r\nLink: b\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n done",
         ),
         (
             "interim to HTTP/1.0",

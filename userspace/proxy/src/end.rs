@@ -2,7 +2,7 @@
 
 use model::Record;
 
-use crate::{connection::Scope, http::Told, route::RouteCounters};
+use crate::{connection::Scope, grpc, http::Told, route::RouteCounters};
 
 /// Counts an exchange that is over, and logs it.
 pub(crate) fn exchange(scope: &Scope<'_>, record: &Record, told: Option<&Told>) {
@@ -20,6 +20,11 @@ pub(crate) fn exchange(scope: &Scope<'_>, record: &Record, told: Option<&Told>) 
     }
     if let Some(cause) = record.cause {
         house.count_fault(cause);
+    }
+    if let Some(told) = told
+        && grpc::is_call(&told.head)
+    {
+        grpc::count(house.page(), &told.head, record);
     }
     house.write_log(record, told.map(|told| &told.head));
 }

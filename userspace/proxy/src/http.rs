@@ -21,7 +21,7 @@ pub(crate) async fn proxy(down: Exchange, scope: &Scope<'_>) {
     let mut told = None;
     let _active = scope.listener.requests_active.hold();
     if let Err(fault) = story(&down, scope, &mut record, &mut told).await {
-        reply::fault(&down, fault, &mut record);
+        reply::fault(&down, fault, told.as_ref().map(|told| &told.head), &mut record);
     }
     end::exchange(scope, &record, told.as_ref());
 }

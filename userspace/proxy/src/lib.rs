@@ -9,6 +9,7 @@ mod cluster;
 mod connection;
 mod edits;
 mod end;
+mod grpc;
 mod handshake;
 mod house;
 mod http;

@@ -9,7 +9,7 @@ use core::{future::poll_fn, task::Poll};
 use exchange::Exchange;
 use model::{Cause, Fault, Head, Instant, Part, Record};
 
-use crate::{connection::Scope, edits, upgrade::Upgrade, upstream::Upstream};
+use crate::{connection::Scope, edits, grpc, upgrade::Upgrade, upstream::Upstream};
 
 /// Bytes of a request's body kept so that it can be sent again.
 const REPLAY_BYTES_MAX: usize = 64 * 1024;
@@ -76,6 +76,8 @@ pub(crate) async fn run(
         up.exchange().send(Part::End)?;
     }
     let request_ended = head.end || replay.ended;
+    let call = grpc::is_call(head);
+    let total_until = if call { record.phases.started.after(grpc::timeout(head)) } else { Instant::NEVER };
     let mut pump = Pump {
         down,
         up: up.exchange(),
@@ -91,6 +93,8 @@ pub(crate) async fn run(
         response: Response::Awaited,
         upgrade,
         tunnel: false,
+        call,
+        total_until,
     };
     pump.arm();
     let carried = pump.carry().await;
@@ -141,6 +145,10 @@ struct Pump<'a> {
     upgrade: Option<&'a Upgrade>,
     /// Each direction goes on until its own end.
     tunnel: bool,
+    /// It is a gRPC call.
+    call: bool,
+    /// When it is over whatever has come: a call's deadline.
+    total_until: Instant,
 }
 
 impl Pump<'_> {
@@ -233,7 +241,13 @@ impl Pump<'_> {
                 self.record.response_bytes += data.len() as u64;
                 Part::Data(data)
             }
-            other @ (Part::Info(_) | Part::Trailers(_) | Part::End) => other,
+            Part::Trailers(trailers) => {
+                if self.call {
+                    self.record.grpc_status = grpc::status_in(&trailers);
+                }
+                Part::Trailers(trailers)
+            }
+            other @ (Part::Info(_) | Part::End) => other,
         };
         if part.is_end() {
             self.response = Response::Done;
@@ -251,6 +265,9 @@ impl Pump<'_> {
                 self.request = Request::Done;
                 self.up.send(Part::End)?;
             }
+        }
+        if self.call {
+            self.record.grpc_status = grpc::status_in(&head.fields);
         }
         let now = self.scope.house.ring().now();
         self.response = Response::Flowing;
@@ -274,7 +291,7 @@ impl Pump<'_> {
             (Request::Flowing, Response::Awaited) if self.upgrade.is_some() => self.request_done_at.after(self.route.timeout),
             _ => Instant::NEVER,
         };
-        idle.min(answer).min(self.ending().unwrap_or(Instant::NEVER))
+        idle.min(answer).min(self.total_until).min(self.ending().unwrap_or(Instant::NEVER))
     }
 
     fn ending(&self) -> Option<Instant> {
@@ -307,6 +324,9 @@ impl Pump<'_> {
         if self.ending().is_some_and(|until| until <= now) {
             self.scope.listener.cut.increment();
             return Fault::us(Cause::DrainTimeout);
+        }
+        if self.total_until <= now {
+            return Fault::origin(Cause::ResponseTimeout);
         }
         match (self.request, self.response) {
             // The client owes us its body, unless the origin does not take it.

@@ -6,7 +6,7 @@ use model::{Body, Cause, Fault, Head, Instant, Part, Record, Scope};
 
 use config::Route;
 
-use crate::edits;
+use crate::{edits, grpc};
 
 /// The field that names the reason of a local reply.
 const REASON_FIELD: &[u8] = b"x-sluice-reason";
@@ -20,7 +20,7 @@ pub(crate) fn fixed(down: &Exchange, reply: &config::Reply, route: &Route, recor
 }
 
 /// Tells the client why its request failed, if it can still be told; else the connection is left unfit and closes.
-pub(crate) fn fault(down: &Exchange, fault: Fault, record: &mut Record) {
+pub(crate) fn fault(down: &Exchange, fault: Fault, asked: Option<&Head>, record: &mut Record) {
     record.cause = Some(fault.cause);
     let begun = record.phases.responded != Instant::NEVER;
     if begun || fault.cause.status() == 0 {
@@ -28,6 +28,15 @@ pub(crate) fn fault(down: &Exchange, fault: Fault, record: &mut Record) {
     }
     if fault.scope == Scope::Connection && fault.blame == model::Blame::Client || closes(fault.cause) || !down.received() {
         down.conn().close_after();
+    }
+    if asked.is_some_and(grpc::is_call) {
+        let mut head = grpc::reply(fault.cause);
+        head.fields.append(REASON_FIELD, fault.cause.reason().as_bytes());
+        record.grpc_status = grpc::status_in(&head.fields);
+        record.status = head.status();
+        // (As below.)
+        let _told = down.send(Part::Head(head));
+        return;
     }
     let text = format!("{}\n", fault.cause.text());
     let mut head = Head::response(fault.cause.status(), Body::Known(text.len() as u64));

@@ -36,6 +36,8 @@ labels! {
     REASON = "reason" 64,
     LIMIT = "limit" 32,
     KIND = "kind" 4,
+    METHOD = "method" 1_000,
+    STATUS = "status" 20,
     WORKER = "worker" 1_024,
     VERSION = "version" 8,
 }
@@ -54,6 +56,7 @@ metrics! {
     REQUESTS Counter "requests_total" [LISTENER, ROUTE] "Requests whose head was read.",
     REQUESTS_ACTIVE Gauge "requests_active" [LISTENER] "Requests being served now.",
     RESPONSES Counter "responses_total" [ROUTE, CLASS] "Responses by class of status: 1xx to 5xx, or none when the client got nothing.",
+    GRPC_CALLS Counter "grpc_calls_total" [ROUTE, METHOD, STATUS] "gRPC calls by method (the path) and the status the client was told.",
     REQUEST_DURATION Histogram "request_duration_seconds" [ROUTE] "From a request's first byte to the end of its response.",
 
     UPSTREAM_REQUESTS Counter "upstream_requests_total" [CLUSTER, ENDPOINT] "Attempts sent to an endpoint.",
