@@ -70,7 +70,7 @@ fn faults_of_every_file_are_told() {
         "e.yaml:2:1: this is not YAML: while parsing a node, did not find expected node content",
         "f.yaml: the file cannot be read: No such file or directory (os error 2)",
         "main.yaml:3:10: workers: \"0\" is no whole number from 1 to 1024, or auto",
-        "d/a.yaml:1:1: admin: there is no key \"admin\" here; allowed: version, listeners, clusters, vips",
+        "d/a.yaml:1:1: admin: there is no key \"admin\" here; allowed: version, secrets, listeners, clusters, vips",
     ];
     // The cluster itself is read only when all files could be.
     assert_eq!(outcome(&[("main.yaml", main), a, e])[..4], expect);

@@ -11,7 +11,7 @@ fn is_valid(document: &Value) -> bool {
 /// A document as an editor with a YAML 1.2 reader hands it to a validator. JSON only: that is YAML too.
 fn check(document: &Value, expect: bool) {
     assert_eq!(is_valid(document), expect, "schema: {document:#}");
-    let loaded = load_text("/etc/sluice.json".as_ref(), document.to_string());
+    let loaded = load_text(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/x.json").as_ref(), document.to_string());
     let compiled = loaded.and_then(|loaded| compile(&loaded, None));
     assert_eq!(compiled.is_ok(), expect, "compile: {document:#}\n{:?}", compiled.err());
 }
@@ -35,6 +35,12 @@ fn with_listener(field: &str, value: Value) -> Value {
         "clusters": { "a": { "endpoints": ["10.0.0.1:80"] } },
     });
     document["listeners"]["a"][field] = value;
+    document
+}
+
+fn with_tls(tls: &Value) -> Value {
+    let mut document = with_listener("tls", tls.clone());
+    document["secrets"] = json!({ "shop": { "cert": "shop.pem", "key": { "file": "shop.key" } } });
     document
 }
 
@@ -74,6 +80,12 @@ fn forms_that_are_right() {
         with_listener("limits", json!({ "header_bytes": "16KiB", "headers": 5, "body_bytes": "none" })),
         with_listener("proxy_protocol", json!("accept")),
         with_listener("bind", json!(["*:80", "[::1]:81", "unix:a.sock", "127.0.0.1:8080"])),
+        with_tls(&json!({ "certificates": ["shop"] })),
+        with_tls(&json!({ "certificates": ["shop"], "versions": ["tls13"], "groups": ["X25519"], "alpn": [], "tickets": "none" })),
+        with_tls(&json!({ "certificates": ["shop"], "tickets": { "rotate": "1h" }, "key_log": "keys.log" })),
+        with_tls(&json!({ "certificates": ["shop"], "clients": { "ca": { "file": "tls/ca.pem" }, "verify": "optional", "names": ["a"] } })),
+        with_cluster(&json!({ "endpoints": ["10.0.0.1:443"], "tls": "shop.example.com", "protocol": "auto" })),
+        with_cluster(&json!({ "endpoints": ["10.0.0.1:443"], "tls": { "verify": "none", "suites": ["TLS_AES_128_GCM_SHA256"] } })),
     ] {
         check(&document, true);
     }
@@ -115,6 +127,11 @@ fn forms_that_are_wrong() {
         with_listener("trusted", json!(["all"])),
         with_listener("bind", json!(["80"])),
         with_listener("tls", json!({})),
+        with_tls(&json!({ "certificates": "shop" })),
+        with_tls(&json!({ "certificates": ["shop"], "versions": ["tls10"] })),
+        with_tls(&json!({ "certificates": ["shop"], "tickets": "some" })),
+        with_tls(&json!({ "certificates": ["shop"], "clients": { "verify": "required" } })),
+        with_cluster(&json!({ "endpoints": ["10.0.0.1:443"], "tls": { "suites": ["NULL"] } })),
     ] {
         check(&document, false);
     }

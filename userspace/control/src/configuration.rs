@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use config::{Loaded, Snapshot};
+use config::{Loaded, Rejection, Snapshot};
 
 use crate::status::{Offer, Refusal, SourceFile, Status};
 
@@ -49,7 +49,14 @@ impl Candidate {
 /// Reads and compiles a file and what it includes, before anything runs. All reasons against it at once.
 pub fn read(path: &Path) -> Result<Candidate, Vec<String>> {
     let path = std::path::absolute(path).map_err(|error| vec![format!("{}: {error}", path.display())])?;
-    compile(config::load(&path), None)
+    compile(&config::load(&path).map_err(told)?, None)
+}
+
+/// What came of reading the files.
+pub(crate) struct Reading {
+    /// Files and folders whose change may change the outcome; `None` when not even the documents could be read.
+    pub(crate) watched: Option<Vec<PathBuf>>,
+    pub(crate) candidate: Result<Candidate, Vec<String>>,
 }
 
 /// The desk's thing: the path, and the workers.
@@ -69,9 +76,13 @@ pub(crate) enum Outcome {
 }
 
 impl Configuration {
-    /// Reads the file as it is now.
-    pub(crate) fn read(&self) -> Result<Candidate, Vec<String>> {
-        compile(config::load(&self.path), Some(&self.status.live().snapshot))
+    /// Reads the files as they are now.
+    pub(crate) fn read(&self) -> Reading {
+        let previous = &self.status.live().snapshot;
+        match config::load_after(&self.path, Some(previous)) {
+            Ok(loaded) => Reading { watched: Some(loaded.watched().to_vec()), candidate: compile(&loaded, Some(previous)) },
+            Err(rejections) => Reading { watched: None, candidate: Err(told(rejections)) },
+        }
     }
 
     /// Puts a candidate in force on all workers, or leaves everything as it is.
@@ -93,7 +104,8 @@ impl Configuration {
     /// Compiles `text` as if it stood in the file, then puts it there. What the file held before is given back, to restore it by
     /// [`Configuration::replace`] when the workers cannot apply the new text.
     pub(crate) fn write(&self, text: &str) -> Result<(Candidate, Vec<u8>), Vec<String>> {
-        let candidate = compile(config::load_text(&self.path, text), Some(&self.status.live().snapshot))?;
+        let previous = &self.status.live().snapshot;
+        let candidate = compile(&config::load_text_after(&self.path, text, Some(previous)).map_err(told)?, Some(previous))?;
         let failed = |error: io::Error| vec![format!("{}: {error}", self.path.display())];
         let before = fs::read(&self.path).map_err(failed)?;
         self.replace(text.as_bytes()).map_err(failed)?;
@@ -122,10 +134,12 @@ impl Configuration {
     }
 }
 
-fn compile(loaded: Result<Loaded, Vec<config::Rejection>>, previous: Option<&Snapshot>) -> Result<Candidate, Vec<String>> {
-    let reasons = |rejections: Vec<config::Rejection>| rejections.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let loaded = loaded.map_err(reasons)?;
-    let snapshot = Arc::new(config::compile(&loaded, previous).map_err(reasons)?);
+fn compile(loaded: &Loaded, previous: Option<&Snapshot>) -> Result<Candidate, Vec<String>> {
+    let snapshot = Arc::new(config::compile(loaded, previous).map_err(told)?);
     let file = |(path, text): (&Path, &str)| SourceFile { path: path.to_owned(), text: text.to_owned() };
     Ok(Candidate { snapshot, files: loaded.texts().map(file).collect(), watched: loaded.watched().to_vec() })
+}
+
+fn told(rejections: Vec<Rejection>) -> Vec<String> {
+    rejections.into_iter().map(|rejection| rejection.to_string()).collect()
 }

@@ -13,6 +13,7 @@ mod configuration;
 mod desk;
 mod log;
 mod notify;
+mod rotation;
 mod run;
 mod status;
 mod watch;

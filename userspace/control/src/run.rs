@@ -18,10 +18,11 @@ use crate::{
     Candidate, Doors, Engine,
     admin::{House, Lines, Office},
     clock,
-    configuration::{Configuration, Outcome},
+    configuration::{Configuration, Outcome, Reading},
     desk::Desk,
     log::{self, LogWriter},
     notify::{Notifier, Watchdog},
+    rotation::Rotation,
     status::{Offer, Phase},
     watch::Watcher,
 };
@@ -30,6 +31,8 @@ use crate::{
 const NICENESS: i32 = 5;
 /// Orders that wait.
 const ORDERS_MAX: usize = 8;
+/// How long files are given to become a configuration: of a certificate and its key, one is always written first.
+const DOUBT: Duration = Duration::from_secs(1);
 /// How often a drain is looked at.
 const DRAIN_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -104,6 +107,10 @@ enum Event {
     Changed(io::Result<()>),
     Order(Order),
     Signal(Meaning),
+    /// What was wrong with the files has not been mended in time.
+    Doubted,
+    /// Ticket keys are due.
+    Due,
     /// Nothing came for a while in a drain.
     Undrained,
 }
@@ -132,8 +139,17 @@ struct Conductor {
     configuration: Desk<Configuration>,
     watcher: Option<Watcher>,
     watched: Vec<PathBuf>,
+    doubt: Option<Doubt>,
+    rotation: Rotation,
     notifier: Rc<Notifier>,
     counters: Counters,
+}
+
+/// Files that are no configuration, and may become one at any moment.
+struct Doubt {
+    until: Instant,
+    /// What was wrong when they were read last.
+    reasons: Vec<String>,
 }
 
 struct Counters {
@@ -190,7 +206,10 @@ impl Conductor {
         if let Some(watcher) = &mut watcher {
             watcher.watch(&watched);
         }
-        let conductor = Self { house: House::serve(handles.doors, &office)?, office, configuration, watcher, watched, notifier, counters };
+        let mut rotation = Rotation::default();
+        rotation.follow(&live.snapshot, Instant::now());
+        let house = House::serve(handles.doors, &office)?;
+        let conductor = Self { house, office, configuration, watcher, watched, doubt: None, rotation, notifier, counters };
         Ok((conductor, inbox))
     }
 
@@ -200,10 +219,13 @@ impl Conductor {
         self.notice(Ok(())).await;
         loop {
             let is_draining = self.office.status.phase() == Phase::Draining;
+            let doubted = self.doubt.as_ref().map(|doubt| doubt.until);
             let event = tokio::select! {
                 changed = changed(&mut self.watcher) => Event::Changed(changed),
                 Some(order) = orders.recv() => Event::Order(order),
                 signal = signals.next() => Event::Signal(signal),
+                () = reached(doubted) => Event::Doubted,
+                () = reached(self.rotation.due()) => Event::Due,
                 () = time::sleep(DRAIN_INTERVAL), if is_draining => Event::Undrained,
             };
             match event {
@@ -217,6 +239,12 @@ impl Conductor {
                     self.notifier.ready();
                 }
                 Event::Signal(Meaning::Reopen) => drop(self.office.log.send(log::Order::Reopen).await),
+                Event::Doubted => {
+                    if let Some(doubt) = self.doubt.take() {
+                        drop(self.refuse(Offer::File, doubt.reasons).await);
+                    }
+                }
+                Event::Due => self.rotation.turn(Instant::now()),
                 Event::Undrained => {
                     // A configuration desk that is gone has nothing left to drain.
                     if self.configuration.ask(|configuration| configuration.engine.is_drained()).await.unwrap_or(true) {
@@ -248,27 +276,37 @@ impl Conductor {
         }
     }
 
-    /// Reads the files as they are now and applies them. Not forced, half-written files are left for later.
+    /// Reads the files as they are now and applies them. Not forced, half-written files are left for later, and files that are no configuration
+    /// are given time to become one.
     async fn reload(&mut self, is_forced: bool) -> Result<Outcome, Vec<String>> {
         let began = Instant::now();
         loop {
-            let read = self.configuration.ask(|configuration| configuration.read()).await.map_err(|error| vec![error.to_string()]);
+            let read = self.configuration.ask(|configuration| configuration.read()).await;
             let is_steady = self.watcher.as_mut().is_none_or(|watcher| watcher.is_steady().unwrap_or(true));
             if !is_forced && !is_steady {
                 return Ok(Outcome::Unchanged);
             }
-            let candidate = match read.and_then(|read| read) {
-                Ok(candidate) => candidate,
-                Err(reasons) => return self.refuse(Offer::File, reasons).await,
+            let Reading { watched, candidate } =
+                read.unwrap_or_else(|error| Reading { watched: None, candidate: Err(vec![error.to_string()]) });
+            if let Some(watched) = watched.filter(|watched| *watched != self.watched) {
+                // Other files than before: read again once they are watched, or a change in between would be missed.
+                self.watched = watched;
+                if let Some(watcher) = &mut self.watcher {
+                    watcher.watch(&self.watched);
+                }
+                continue;
+            }
+            let doubt = self.doubt.take();
+            return match candidate {
+                Ok(candidate) => self.apply(candidate, Offer::File, began).await,
+                Err(reasons) if is_forced => self.refuse(Offer::File, reasons).await,
+                Err(reasons) => {
+                    // However often it is still wrong, the time is that of the first.
+                    let until = doubt.map_or_else(|| Instant::now() + DOUBT, |doubt| doubt.until);
+                    self.doubt = Some(Doubt { until, reasons });
+                    Ok(Outcome::Unchanged)
+                }
             };
-            if self.watched == candidate.watched {
-                return self.apply(candidate, Offer::File, began).await;
-            }
-            // Other files than before: read again once they are watched, or a change in between would be missed.
-            self.watched.clone_from(&candidate.watched);
-            if let Some(watcher) = &mut self.watcher {
-                watcher.watch(&self.watched);
-            }
         }
     }
 
@@ -308,6 +346,7 @@ impl Conductor {
                 }
                 let target = snapshot.access_log.as_ref().map(|log| log.target.clone());
                 drop(self.office.log.send(log::Order::Target(target)).await);
+                self.rotation.follow(&snapshot, Instant::now());
                 self.counters.applied.increment();
                 self.counters.generation.set(i64::try_from(snapshot.generation).unwrap_or(i64::MAX));
                 self.counters.took.record(began.elapsed());
@@ -349,6 +388,14 @@ impl Conductor {
         if self.office.log.send(log::Order::Finish(done)).await.is_ok() {
             drop(finished.await);
         }
+    }
+}
+
+/// A moment; never, without one.
+async fn reached(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => time::sleep_until(moment).await,
+        None => core::future::pending().await,
     }
 }
 

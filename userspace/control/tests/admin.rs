@@ -14,7 +14,10 @@ use std::{
     fs,
     io::{Read, Write},
     net::TcpStream,
-    os::unix::{fs::PermissionsExt, net::UnixStream},
+    os::unix::{
+        fs::{PermissionsExt, symlink},
+        net::UnixStream,
+    },
     sync::atomic::Ordering::SeqCst,
 };
 
@@ -123,6 +126,56 @@ fn a_changed_file_is_applied_and_a_bad_one_is_not() {
     let view = scene.socket().stats().unwrap();
     let count = |metric| view.total(metric, &[]);
     assert_eq!((count("sluice_config_applied_total"), count("sluice_config_rejected_total"), count("sluice_config_generation")), (2, 2, 3));
+    scene.end();
+}
+
+#[test]
+fn a_certificate_is_replaced_with_its_key() {
+    let scene = Scene::start(false);
+    let pair = || {
+        let made = rcgen::generate_simple_self_signed(["shop.example.com".to_owned()]).unwrap();
+        (made.cert.pem(), made.signing_key.serialize_pem())
+    };
+    let text = scene.text(&["10.0.0.2:80"]) + "secrets: { shop: { cert: tls/shop.pem, key: tls/shop.key } }\n";
+    fs::write(scene.path("sluice.yaml"), text).unwrap();
+    let rejected = || scene.socket().stats().unwrap().total("sluice_config_rejected_total", &[]);
+    // What a refused configuration names is watched too, though its folder is not even there.
+    eventually("refusal", || scene.socket().config().unwrap().refused.is_some_and(|refused| refused.reasons.len() == 2));
+    assert_eq!(rejected(), 1);
+    let write = |folder: &str, (cert, key): &(String, String)| {
+        fs::create_dir_all(scene.path(folder)).unwrap();
+        fs::write(scene.path(folder).join("shop.pem"), cert).unwrap();
+        fs::write(scene.path(folder).join("shop.key"), key).unwrap();
+    };
+    write("v1", &pair());
+    symlink("v1", scene.path("tls")).unwrap();
+    assert_eq!(scene.next_applied(), ["10.0.0.2:80"]);
+    eventually("settled", || scene.socket().config().unwrap().refused.is_none());
+
+    // One after the other, the second renamed into place: nothing is refused meanwhile.
+    let (cert, key) = pair();
+    fs::write(scene.path("v1/shop.pem"), &cert).unwrap();
+    fs::write(scene.path("v1/new"), &key).unwrap();
+    fs::rename(scene.path("v1/new"), scene.path("v1/shop.key")).unwrap();
+    assert_eq!(scene.next_applied(), ["10.0.0.2:80"]);
+    // Both at once, by another folder in the place of theirs.
+    write("v2", &pair());
+    symlink("v2", scene.path("new")).unwrap();
+    fs::rename(scene.path("new"), scene.path("tls")).unwrap();
+    assert_eq!(scene.next_applied(), ["10.0.0.2:80"]);
+    assert_eq!(rejected(), 1);
+
+    // A pair that stays broken is told of, and what was there stays in force.
+    fs::write(scene.path("v2/shop.pem"), &cert).unwrap();
+    eventually("refusal", || scene.socket().config().unwrap().refused.is_some());
+    let live = scene.socket().config().unwrap();
+    assert!(live.refused.unwrap().reasons[0].ends_with("secrets.shop.key: the private key is not the certificate's"));
+    assert_eq!((rejected(), live.generation), (2, 4));
+    assert!(live.files.values().all(|text| !text.contains("PRIVATE")));
+    fs::write(scene.path("v2/shop.key"), &key).unwrap();
+    assert_eq!(scene.next_applied(), ["10.0.0.2:80"]);
+    eventually("settled", || scene.socket().config().unwrap().refused.is_none());
+    assert!(scene.applied.try_recv().is_err());
     scene.end();
 }
 

@@ -125,6 +125,10 @@ impl ClientAuthentication {
         let unreadable = |error: &dyn core::fmt::Display| SettingsError::BadRevocations(error.to_string());
         let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&self.revocations).collect();
         let lists = lists.map_err(|error| unreadable(&error))?;
+        if lists.is_empty() && !self.revocations.is_empty() {
+            // Taken for none it would let everybody in whom it was to keep out.
+            return Err(unreadable(&"there is none in it"));
+        }
         let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::clone(&self.authorities.roots), Arc::clone(provider));
         builder = builder.with_crls(lists);
         if self.optional {

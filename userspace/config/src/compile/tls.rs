@@ -8,6 +8,7 @@ use tls::{Client, ClientAuthentication, ClientSettings, KeyLog, Server, ServerSe
 
 use super::{Compiler, secrets::bytes};
 use crate::containers::Located;
+use crate::contents::Content;
 use crate::document::{self, TicketsChoice};
 use crate::key_log::KeyLogFile;
 use crate::read::{At, Value};
@@ -17,7 +18,7 @@ use crate::snapshot::{ClusterTls, ListenerTls, Protocol, TicketKeys};
 /// What HTTP is called in ALPN, best first.
 const HTTP: [&str; 2] = ["h2", "http/1.1"];
 
-impl Compiler<'_> {
+impl<'a> Compiler<'a> {
     /// TLS of a listener; `None` when something in it was refused.
     pub(super) fn listener_tls(
         &mut self,
@@ -27,6 +28,7 @@ impl Compiler<'_> {
     ) -> Option<Arc<ListenerTls>> {
         if self.reader.is_empty(tls.certificates.at) {
             self.reader.reject(tls.certificates.at, "a listener needs at least one certificate: names of secrets are expected here");
+            return None;
         }
         let mut fingerprint = fingerprint(&tls.value);
         fingerprint.update(&[u8::from(is_http)]);
@@ -67,23 +69,27 @@ impl Compiler<'_> {
 
     fn client_authentication(&mut self, clients: &document::Clients, fingerprint: &mut Hasher) -> Option<ClientAuthentication> {
         let authorities = self.authorities(Some(&clients.ca), clients.ca.at);
-        let revocations = match &clients.crl {
-            Some(crl) => self.content(crl).cloned(),
-            None => None,
-        };
+        let revocations = all(clients.crl.as_ref().map(|crl| self.revocations(crl)));
         let (digest, authorities) = authorities?;
+        let revocations = revocations?;
         fingerprint.update(&digest);
-        if let Some(revocations) = &revocations {
-            fingerprint.update(&revocations.digest);
-        } else if clients.crl.is_some() {
-            return None;
-        }
+        fingerprint.update(revocations.as_ref().map_or(&[], |revocations| &revocations.digest));
         Some(ClientAuthentication {
             optional: clients.verify == VerifyClients::Optional,
             authorities,
-            revocations: revocations.as_ref().map_or(Vec::new(), |revocations| bytes(revocations).to_vec()),
+            revocations: revocations.map_or(Vec::new(), |revocations| bytes(revocations).to_vec()),
             names: names(&clients.names),
         })
+    }
+
+    fn revocations(&mut self, crl: &Located<document::Source>) -> Option<&'a Content> {
+        let content = self.content(crl)?;
+        if content.bytes.as_ref().is_some_and(|bytes| bytes.is_empty()) {
+            // To TLS that would be no list at all, and everybody would be let in.
+            self.reader.reject(crl.at, "the revocation list cannot be read: the file is empty");
+            return None;
+        }
+        Some(content)
     }
 
     /// The old keys, unless they come from a text that is another now.
@@ -102,11 +108,11 @@ impl Compiler<'_> {
         if let Some(rotate) = &tickets.rotate {
             self.reader.reject(rotate.at, "keys from elsewhere are turned where they come from: rotate is for this process's own");
         }
-        let content = self.content(source)?.clone();
+        let content = self.content(source)?;
         if let Some(old) = old.filter(|old| old.digest == Some(content.digest)) {
             return Some(old.clone());
         }
-        let Ok(text) = str::from_utf8(bytes(&content)) else {
+        let Ok(text) = str::from_utf8(bytes(content)) else {
             self.reader.reject(source.at, "ticket keys are lines of 64 hexadecimal digits each");
             return None;
         };

@@ -126,7 +126,14 @@ pub(crate) enum TicketsChoice {
 
 impl Value for TicketsChoice {
     fn read(reader: &mut Reader<'_>, place: Place<'_>) -> Option<Self> {
-        if place.kind() == Kind::Plain && place.text() == "none" { Some(Self::None) } else { Tickets::read(reader, place).map(Self::Given) }
+        match place.kind() {
+            Kind::Plain if place.text() == "none" => Some(Self::None),
+            _ if place.is_null() || place.kind() == Kind::Map => Tickets::read(reader, place).map(Self::Given),
+            Kind::Plain | Kind::Quoted | Kind::List | Kind::Map => {
+                reader.reject(reader.at(place), "a map of fields, or none, is expected here");
+                None
+            }
+        }
     }
 
     fn shape() -> Shape {

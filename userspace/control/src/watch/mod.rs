@@ -148,23 +148,7 @@ impl Watcher {
 
     /// Walks all ways anew and watches their directories.
     fn walk(&mut self) {
-        let mut roles: HashMap<PathBuf, Roles> = HashMap::new();
-        for path in &self.paths {
-            let (steps, target) = way::walk(path);
-            let last = steps.len().saturating_sub(1);
-            let is_folder = target.as_ref().is_some_and(|target| target.is_dir());
-            for (at, Step { directory, name }) in steps.into_iter().enumerate() {
-                let roles = roles.entry(directory).or_default();
-                if at == last && !is_folder {
-                    roles.files.insert(name)
-                } else {
-                    roles.ways.insert(name)
-                };
-            }
-            if let Some(target) = target.filter(|_| is_folder) {
-                roles.entry(target).or_default().is_whole = true;
-            }
-        }
+        let roles = roles_of(&self.paths);
         let mut watches = self.inotify.get_ref().watches();
         let mut directories = HashMap::new();
         for (directory, roles) in &roles {
@@ -181,6 +165,42 @@ impl Watcher {
         self.torn.retain(|file| file.parent().is_some_and(|directory| roles.contains_key(directory)));
         (self.directories, self.roles) = (directories, roles);
     }
+}
+
+/// What matters in which directory.
+fn roles_of(paths: &[PathBuf]) -> HashMap<PathBuf, Roles> {
+    let mut roles: HashMap<PathBuf, Roles> = HashMap::new();
+    let mut add = |steps: Vec<Step>, is_file: bool| {
+        let last = steps.len().saturating_sub(1);
+        for (at, Step { directory, name }) in steps.into_iter().enumerate() {
+            let roles = roles.entry(directory).or_default();
+            if at == last && is_file {
+                roles.files.insert(name)
+            } else {
+                roles.ways.insert(name)
+            };
+        }
+    };
+    let mut wholes = Vec::new();
+    // Files come by the thousand in few folders: the way to each of those is walked once.
+    let mut folders: HashMap<&Path, Option<PathBuf>> = HashMap::new();
+    for path in paths {
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { continue };
+        let folder = folders.entry(folder).or_insert_with(|| {
+            let (steps, target) = way::walk(folder);
+            add(steps, target.is_none());
+            target
+        });
+        let Some(folder) = folder else { continue };
+        let (steps, target) = way::walk_from(folder.clone(), Path::new(name));
+        let is_folder = target.as_ref().is_some_and(|target| target.is_dir());
+        add(steps, !is_folder);
+        wholes.extend(target.filter(|_| is_folder));
+    }
+    for whole in wholes {
+        roles.entry(whole).or_default().is_whole = true;
+    }
+    roles
 }
 
 /// What an event means.
@@ -201,8 +221,11 @@ fn notice(roles: &Roles, directory: &Path, name: &OsStr, mask: EventMask, torn: 
         torn.insert(path);
         return Noticed::default();
     }
+    let found = (came || made).then(|| fs::symlink_metadata(&path).ok()).flatten();
+    // A file in a file's place leaves every way what it was.
+    let is_plain = found.as_ref().is_some_and(fs::Metadata::is_file);
     // A new file is not whole before it is closed, unless it is a new name of one that was there.
-    let is_whole = made && fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink() || (found.is_file() && found.nlink() > 1));
+    let is_whole = made && found.is_some_and(|found| found.is_symlink() || (found.is_file() && found.nlink() > 1));
     if made && !is_whole && !mask.contains(EventMask::ISDIR) {
         torn.insert(path);
     } else {
@@ -211,7 +234,7 @@ fn notice(roles: &Roles, directory: &Path, name: &OsStr, mask: EventMask, torn: 
     let closed = mask.contains(EventMask::CLOSE_WRITE);
     Noticed {
         changed: came || closed || is_whole || (gone && roles.is_whole),
-        moved: came || made || gone,
+        moved: (came || made) && !is_plain,
         made: made && mask.contains(EventMask::ISDIR),
     }
 }

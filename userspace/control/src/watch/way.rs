@@ -21,9 +21,13 @@ pub(super) struct Step {
 
 /// All look-ups on the way to `path` (absolute), and what they lead to; `None` when they lead nowhere, the last step being what is missing.
 pub(super) fn walk(path: &Path) -> (Vec<Step>, Option<PathBuf>) {
+    walk_from("/".into(), path)
+}
+
+/// As [`walk`], from a directory that is itself free of symlinks.
+pub(super) fn walk_from(mut here: PathBuf, path: &Path) -> (Vec<Step>, Option<PathBuf>) {
     let mut steps = Vec::new();
     let mut links = 0;
-    let mut here = PathBuf::from("/");
     let mut ahead: VecDeque<OsString> = pieces(path).collect();
     while let Some(name) = ahead.pop_front() {
         if name == ".." {
