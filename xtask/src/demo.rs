@@ -54,6 +54,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let traffic = Traffic::start(stage.web);
     println!("\nSluice balances three origins. Try, in another terminal:");
     println!("  curl -i http://{}/", stage.web);
+    println!(
+        "  curl -i --cacert {} https://localhost:{}/      # HTTP/2",
+        config::certificate(&stage.config()).display(),
+        stage.secure.port()
+    );
     println!("  curl --unix-socket {} http://localhost/stats", stage.admin().display());
     println!("  $EDITOR {}      # weights, headers: in force when you save", stage.config().display());
     println!("Ctrl-C or q ends it.\n");
@@ -76,13 +81,15 @@ struct Stage {
     _sluice: Running,
     folder: tempfile::TempDir,
     web: SocketAddr,
+    /// The same site over TLS.
+    secure: SocketAddr,
     origins: [SocketAddr; 3],
 }
 
 impl Stage {
     fn set(binary: &Path) -> Result<Self> {
         let folder = tempfile::tempdir().context("no temporary folder")?;
-        let [web, origins @ ..] = free_addresses()?;
+        let [web, secure, origins @ ..] = free_addresses()?;
         let started = ORIGINS.iter().zip(origins).map(|(name, address)| {
             let mut command = Command::new(binary);
             command.args(["origin", "--bind", &address.to_string(), "--name", name]);
@@ -90,11 +97,12 @@ impl Stage {
         });
         let started = started.collect::<Result<Vec<Running>>>()?;
         let file = folder.path().join("sluice.yaml");
-        config::write(&file, Version::First, web, origins)?;
+        config::certify(&file)?;
+        config::write(&file, Version::First, [web, secure], origins)?;
         let mut command = Command::new(binary);
         command.args(["run", "--config"]).arg(&file);
         let sluice = Running::start(command, &folder.path().join("sluice.log"), web)?;
-        Ok(Self { _origins: started, _sluice: sluice, folder, web, origins })
+        Ok(Self { _origins: started, _sluice: sluice, folder, web, secure, origins })
     }
 
     fn config(&self) -> PathBuf {
@@ -140,7 +148,7 @@ fn check(stage: &Stage, traffic: Traffic, interrupted: &AtomicBool) -> Result<()
     rest(LOOK, interrupted);
     let first = traffic.seen();
     let edited = Instant::now();
-    config::write(&stage.config(), Version::Second, stage.web, stage.origins)?;
+    config::write(&stage.config(), Version::Second, [stage.web, stage.secure], stage.origins)?;
     while traffic.seen().second == 0 && edited.elapsed() < IN_FORCE && !interrupted.load(Ordering::Relaxed) {
         thread::sleep(SLICE);
     }
@@ -160,7 +168,8 @@ fn check(stage: &Stage, traffic: Traffic, interrupted: &AtomicBool) -> Result<()
         Some(time) => println!("the edit was in force after {} ms", time.as_millis()),
         None => println!("the edit never came into force"),
     }
-    let faults = faults(&first, &second, &all);
+    let mut faults = faults(&first, &second, &all);
+    faults.extend(secure_faults(stage));
     for fault in &faults {
         println!("demo: {fault}");
     }
@@ -169,6 +178,32 @@ fn check(stage: &Stage, traffic: Traffic, interrupted: &AtomicBool) -> Result<()
     }
     println!("demo: {} requests, 0 failed, 0 connections closed", all.answered());
     Ok(())
+}
+
+/// The site over TLS, by both versions of HTTP.
+fn secure_faults(stage: &Stage) -> Vec<String> {
+    let certificate = config::certificate(&stage.config());
+    let url = format!("https://localhost:{}/", stage.secure.port());
+    let faults = [("--http1.1", "1.1 200"), ("--http2", "2 200")].into_iter().filter_map(|(version, expect)| {
+        let mut curl = Command::new("curl");
+        curl.args([
+            "--silent",
+            "--show-error",
+            "--output",
+            "/dev/null",
+            "--write-out",
+            "%{http_version} %{http_code}",
+            version,
+            &url,
+            "--cacert",
+        ]);
+        match shell::output(curl.arg(&certificate)) {
+            Ok(said) if said.trim() == expect => None,
+            Ok(said) => Some(format!("{url} {version}: {said} instead of {expect}")),
+            Err(error) => Some(format!("{url} {version}: {error:#}")),
+        }
+    });
+    faults.collect()
 }
 
 /// What a good proxy would not have shown.
@@ -216,11 +251,11 @@ fn rest(time: Duration, interrupted: &AtomicBool) {
     }
 }
 
-/// Addresses that nobody listens on now: one for Sluice, three for the origins.
-fn free_addresses() -> Result<[SocketAddr; 4]> {
+/// Addresses that nobody listens on now: two for Sluice, three for the origins.
+fn free_addresses() -> Result<[SocketAddr; 5]> {
     let listen = || TcpListener::bind(("127.0.0.1", 0)).context("no free port");
-    let listeners = [listen()?, listen()?, listen()?, listen()?];
-    let mut addresses = [SocketAddr::from(([127, 0, 0, 1], 0)); 4];
+    let listeners = [listen()?, listen()?, listen()?, listen()?, listen()?];
+    let mut addresses = [SocketAddr::from(([127, 0, 0, 1], 0)); 5];
     for (address, listener) in addresses.iter_mut().zip(&listeners) {
         *address = listener.local_addr().context("a socket without an address")?;
     }
