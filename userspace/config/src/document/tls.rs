@@ -37,7 +37,7 @@ record! {
         file: Option<FilePath> = None,
         /// An environment variable.
         env: Option<VariableName> = None,
-        /// A credential of the systemd unit (LoadCredential=, SetCredential=).
+        /// A credential of the systemd unit, as `LoadCredential=` gives it.
         credential: Option<CredentialName> = None,
     }
 }
@@ -127,7 +127,7 @@ pub(crate) enum TicketsChoice {
 impl Value for TicketsChoice {
     fn read(reader: &mut Reader<'_>, place: Place<'_>) -> Option<Self> {
         match place.kind() {
-            Kind::Plain if place.text() == "none" => Some(Self::None),
+            Kind::Plain | Kind::Quoted if place.text() == "none" => Some(Self::None),
             _ if place.is_null() || place.kind() == Kind::Map => Tickets::read(reader, place).map(Self::Given),
             Kind::Plain | Kind::Quoted | Kind::List | Kind::Map => {
                 reader.reject(reader.at(place), "a map of fields, or none, is expected here");
