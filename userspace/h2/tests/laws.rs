@@ -455,6 +455,16 @@ fn parts_that_contradict_each_other_break_their_stream_only() {
     }
 }
 
+/// Heads as they are made have no content and so an end, which an interim one must not write.
+#[test]
+fn interim_heads_end_no_stream() {
+    let mut connection = server();
+    assert!(feed(&mut connection, &common::frames("get 1"), &mut Story::default()));
+    connection.send(StreamId(1), Part::Info(Head::response(100, Body::None))).unwrap();
+    connection.send(StreamId(1), Part::Head(Head::response(204, Body::None))).unwrap();
+    assert_eq!(show_frames(&transmitted(&mut connection)), "headers 1 headers 1 .");
+}
+
 #[test]
 fn tunnels_and_their_protocols() {
     let mut up = client();

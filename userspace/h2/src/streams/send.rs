@@ -74,7 +74,9 @@ impl Connection {
         let head = agreed.as_ref().unwrap_or(head);
         let status = head.status();
         let interim = status < 200;
-        let fits = self.side == Side::Server && found.sending == Sending::Head && status >= 100 && status != 101 && !(interim && head.end);
+        let fits = self.side == Side::Server && found.sending == Sending::Head && status >= 100 && status != 101;
+        // RFC 9113 section 8.1: an interim response never ends a stream, though it has no content.
+        let end = head.end && !interim;
         if !fits || !head::block_is_clean(head) {
             return Err(self.contradiction(stream));
         }
@@ -84,7 +86,7 @@ impl Connection {
         {
             return Err(self.contradiction(stream));
         }
-        self.write_block(stream, head.end, |connection, front| head::write_head(&mut connection.encoder, head, head_only, front));
+        self.write_block(stream, end, |connection, front| head::write_head(&mut connection.encoder, head, head_only, front));
         if !interim {
             if connect
                 && status >= 300
