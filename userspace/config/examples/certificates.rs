@@ -23,7 +23,7 @@ fn update(path: &Path, previous: Option<&Snapshot>) -> (Snapshot, [Duration; 2])
     let loaded = load_after(path, previous).expect("a good document");
     let read = start.elapsed();
     let snapshot = compile(&loaded, previous).expect("a good configuration");
-    (snapshot, [read, start.elapsed() - read])
+    (snapshot, [read, start.elapsed().saturating_sub(read)])
 }
 
 fn main() {

@@ -203,7 +203,7 @@ fn ticket_keys_come_from_a_file() {
     let first = scene.update(None);
     connect(&listener(&first, "web").server, &client);
     assert!(connect(&listener(&scene.update(None), "web").server, &client).2, "another node with the same keys");
-    scene.write("tickets", &(new.clone() + &old));
+    scene.write("tickets", &(new + &old));
     let second = scene.update(Some(&first));
     assert!(!Arc::ptr_eq(listener(&first, "web"), listener(&second, "web")));
     assert!(connect(&listener(&second, "web").server, &client).2, "the old key still opens");

@@ -16,6 +16,7 @@ pub(crate) const WEBSOCKET: &[u8] = b"websocket";
 
 /// What the codec must know of a head's fields.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each of a field of its own")]
 pub(crate) struct Facts {
     pub(crate) framing: Framing,
     /// Where the Host field's value stands.

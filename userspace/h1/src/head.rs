@@ -17,6 +17,7 @@ pub(crate) const SLOTS: usize = 64;
 
 /// A head and what the codec must remember of it.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each of a field of its own")]
 pub(crate) struct Message {
     pub(crate) head: Head,
     pub(crate) version: Version,

@@ -14,10 +14,8 @@ const REQUEST: &str = "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, 
 /// A server that was asked, and what it was told.
 fn asked(request: &str) -> (Connection, Head) {
     let mut connection = Connection::server(Settings::default());
-    match connection.receive(&mut Chunk::from(request)).unwrap().unwrap() {
-        Part::Head(head) => (connection, head),
-        other => panic!("{other:?}"),
-    }
+    let Some(Part::Head(head)) = connection.receive(&mut Chunk::from(request)).unwrap() else { panic!("no head") };
+    (connection, head)
 }
 
 fn asking(head: &Head) -> (Connection, String) {
