@@ -12,7 +12,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use config::{Attach, L4, Snapshot};
 use l4::{Balancer, Folder, Machine, Mode, Plan, Wish, Wishes};
-use nix::ifaddrs::getifaddrs;
+use nix::{
+    ifaddrs::getifaddrs,
+    sys::socket::{SockaddrIn, SockaddrIn6},
+};
 use rustix::time::{ClockId, clock_gettime};
 
 /// How often time is looked at.
@@ -133,8 +136,8 @@ impl KernelDesk {
     pub(crate) fn apply(&self, snapshot: &Arc<Snapshot>) -> Result<(), String> {
         let gone = || "the kernel layer's thread has ended".to_owned();
         let (done, answer) = mpsc::channel();
-        self.orders.send(Order { snapshot: Arc::clone(snapshot), done }).map_err(|_| gone())?;
-        answer.recv().map_err(|_| gone())?
+        self.orders.send(Order { snapshot: Arc::clone(snapshot), done }).map_err(|_ended| gone())?;
+        answer.recv().map_err(|_ended| gone())?
     }
 }
 
@@ -147,8 +150,8 @@ pub(crate) fn now_s() -> u32 {
 pub(crate) fn machine(l4: &L4) -> Machine {
     let interfaces = interfaces(l4);
     let (source_v4, source_v6) = addresses(&interfaces);
-    let mtu = |interface: &Box<str>| fs::read_to_string(format!("/sys/class/net/{interface}/mtu")).ok()?.trim().parse::<u32>().ok();
-    let mtu = interfaces.iter().filter_map(mtu).min().map_or(0, |mtu| u16::try_from(mtu).unwrap_or(u16::MAX));
+    let mtu = |interface: &str| fs::read_to_string(format!("/sys/class/net/{interface}/mtu")).ok()?.trim().parse::<u32>().ok();
+    let mtu = interfaces.iter().filter_map(|interface| mtu(interface)).min().map_or(0, |mtu| u16::try_from(mtu).unwrap_or(u16::MAX));
     Machine { cpus: cpus(), source_v4, source_v6, mtu, ..Machine::default() }
 }
 
@@ -183,7 +186,7 @@ fn addresses(interfaces: &[Box<str>]) -> (Option<Ipv4Addr>, Option<Ipv6Addr>) {
     let all: Vec<_> = getifaddrs().map(Iterator::collect).unwrap_or_default();
     let ours = || all.iter().filter(|one: &&nix::ifaddrs::InterfaceAddress| interfaces.iter().any(|name| **name == *one.interface_name));
     let addresses = || ours().filter_map(|one| one.address.as_ref());
-    let v4 = addresses().find_map(|address| address.as_sockaddr_in().map(|address| address.ip()));
-    let v6 = addresses().filter_map(|address| address.as_sockaddr_in6().map(|address| address.ip()));
+    let v4 = addresses().find_map(|address| address.as_sockaddr_in().map(SockaddrIn::ip));
+    let v6 = addresses().filter_map(|address| address.as_sockaddr_in6().map(SockaddrIn6::ip));
     (v4, v6.into_iter().find(|address| !address.is_unicast_link_local()))
 }
