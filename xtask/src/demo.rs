@@ -6,7 +6,7 @@ mod config;
 mod running;
 mod traffic;
 
-use crate::shell;
+use crate::{setup, shell};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use config::{ORIGINS, Version};
@@ -45,6 +45,7 @@ const SLICE: Duration = Duration::from_millis(20);
 
 /// Build, start, show or check, end.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    setup::run(&setup::Options::default())?;
     let binary = build(&options.profile)?;
     if options.check {
         return verify(&binary);
