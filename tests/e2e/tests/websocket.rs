@@ -1,5 +1,4 @@
 //! WebSocket through every combination of HTTP versions, with clients and an origin of others.
-#![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
 use e2e::{Ending, Stage, WAYS, python};
 use std::{
