@@ -1,0 +1,58 @@
+"""gRPC without generated code: an origin, and a client that makes a call of each kind.
+
+grpc_echo.py serve: says its port, then serves until it is ended.
+grpc_echo.py call TARGET NAME [CA]: calls through TLS when a CA is given; prints `done` when every answer was right.
+"""
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+
+PATIENCE = 20
+LARGE = bytes(range(256)) * 4096
+
+
+def unary(request, context):
+    if request == b"fail":
+        context.abort(grpc.StatusCode.FAILED_PRECONDITION, "as asked")
+    sent = dict(context.invocation_metadata())
+    context.set_trailing_metadata([("x-seen", sent.get("x-sent", "nothing"))])
+    return request
+
+
+def stream(requests, _context):
+    yield from requests
+
+
+def serve():
+    server = grpc.server(ThreadPoolExecutor(8))
+    methods = {"Unary": grpc.unary_unary_rpc_method_handler(unary), "Stream": grpc.stream_stream_rpc_method_handler(stream)}
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("test.Echo", methods)])
+    print(server.add_insecure_port("127.0.0.1:0"), flush=True)
+    server.start()
+    server.wait_for_termination()
+
+
+def call(target, name, ca=None):
+    options = [("grpc.default_authority", name), ("grpc.ssl_target_name_override", name)]
+    if ca is None:
+        channel = grpc.insecure_channel(target, options)
+    else:
+        with open(ca, "rb") as file:
+            channel = grpc.secure_channel(target, grpc.ssl_channel_credentials(file.read()), options)
+    one, many = channel.unary_unary("/test.Echo/Unary"), channel.stream_stream("/test.Echo/Stream")
+    answer, detail = one.with_call(b"hello", metadata=[("x-sent", "word")], timeout=PATIENCE)
+    assert answer == b"hello" and dict(detail.trailing_metadata())["x-seen"] == "word", detail.trailing_metadata()
+    assert one(LARGE, timeout=PATIENCE) == LARGE
+    messages = [str(number).encode() for number in range(100)]
+    assert list(many(iter(messages), timeout=PATIENCE)) == messages
+    try:
+        one(b"fail", timeout=PATIENCE)
+        raise AssertionError("it should have failed")
+    except grpc.RpcError as error:
+        assert (error.code(), error.details()) == (grpc.StatusCode.FAILED_PRECONDITION, "as asked"), error
+    print("done", flush=True)
+
+
+serve() if sys.argv[1] == "serve" else call(*sys.argv[2:])
