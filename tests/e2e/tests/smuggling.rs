@@ -71,7 +71,6 @@ const REFUSED: &[(&str, u16)] = &[
     ("GET /a#b HTTP/1.1\r\nhost: a\r\n\r\n", 400),
     ("GET relative HTTP/1.1\r\nhost: a\r\n\r\n", 400),
     ("GET / HTTP/2.0\r\nhost: a\r\n\r\n", 505),
-    ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
     ("CONNECT a:443 HTTP/1.1\r\nhost: a:443\r\n\r\n", 501),
 ];
 
@@ -177,14 +176,30 @@ fn connection_takes_no_framing_away() {
     }
 }
 
+/// Behind another version of HTTP a second request could hide.
 #[test]
-fn upgrades_are_not_forwarded() {
+fn upgrades_to_anything_but_websocket_are_not_forwarded() {
+    let (web, origin, _sluice) = recorded();
+    for protocol in ["h2c", "h2c, websocket", "TLS/1.0"] {
+        let mut client = Client::connect(web);
+        client.send(format!("GET /chat HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: {protocol}\r\n\r\n"));
+        assert_eq!(client.response().status(), 200);
+        let head = origin.next().head.to_ascii_lowercase();
+        assert!(!head.contains("upgrade") && !head.contains("connection"), "{head}");
+    }
+}
+
+/// An origin that does not switch leaves the connection what it was: what comes behind is a request of its own, and nothing goes through unread.
+#[test]
+fn an_upgrade_that_is_declined_opens_no_tunnel() {
     let (web, origin, _sluice) = recorded();
     let mut client = Client::connect(web);
-    client.send("GET /chat HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
+    client.send("GET /chat HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 777\r\n\r\n");
+    client.send("GET / http/1.1\r\nhost: a\r\n\r\n");
     assert_eq!(client.response().status(), 200);
-    let head = origin.next().head.to_ascii_lowercase();
-    assert!(!head.contains("upgrade") && !head.contains("connection"), "{head}");
+    assert!(origin.next().head.to_ascii_lowercase().contains("upgrade: websocket"));
+    assert_eq!(client.response().status(), 400, "it is read as a request, and refused as one");
+    assert!(origin.all().is_empty());
 }
 
 /// Responses that two parties could read differently never reach a client as they are.
