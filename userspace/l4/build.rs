@@ -29,7 +29,9 @@ fn main() -> ExitCode {
 }
 
 fn build() -> Result<(), String> {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    // (Asked when it runs: a target folder may serve several clones, of which the one that compiled this may be gone.)
+    let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or("cargo gives no CARGO_MANIFEST_DIR")?);
+    let workspace = here.join("../..");
     for part in ["ebpf/abi", "ebpf/prog"] {
         println!("cargo::rerun-if-changed={}", workspace.join(part).display());
     }

@@ -2,15 +2,12 @@
 //! beside it.
 
 use core::task::Poll;
+use h2::PREFACE;
 use io::AtRest;
 use model::{Fault, HeadLimits, Scheme, StreamId};
 use std::rc::Rc;
 
-use crate::{
-    Exchange, Transport,
-    multiplex::{Multiplex, PREFACE},
-    serial::Serial,
-};
+use crate::{Exchange, Transport, multiplex::Multiplex, serial::Serial};
 
 /// HTTP/2 among application protocols (RFC 9113 §3.1).
 const ALPN_H2: &[u8] = b"h2";
@@ -95,7 +92,7 @@ impl Conn {
     }
 
     /// What a downstream connection is, now that its first bytes have come: one that carries many exchanges, if they are such a one's (RFC 9113
-    /// §3.4). `None`: there are too few bytes to tell yet.
+    /// §3.4). Waits while there are too few bytes to tell.
     pub async fn sniff(self: Rc<Self>, settings: &Settings) -> Rc<Self> {
         let mut gathered = buf::Chunk::default();
         loop {

@@ -14,9 +14,6 @@ use model::{Cause, Fault, Head, Part, StreamId};
 
 use crate::{Arrival, Transport, inlet::Inlet, transport::Tls};
 
-/// How a client that speaks it begins (RFC 9113 §3.4).
-pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
 /// Chunks taken in before the exchanges have their turn.
 const CHUNKS_A_POLL_MAX: u32 = 16;
 

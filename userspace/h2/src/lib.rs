@@ -26,6 +26,7 @@ mod transmit;
 
 pub use code::ErrorCode;
 pub use connection::{Connection, Event, Settings, UNREAD_BYTES_MAX};
+pub use frame::PREFACE;
 pub use limits::{Limit, Rate, Rates};
 pub use receive::CONTINUATIONS_MAX;
 pub use streams::{INTERIM_RESPONSES_MAX, Sent};

@@ -74,7 +74,9 @@ pub struct Record {
     pub response_bytes: u64,
     /// Why it ended other than well.
     pub cause: Option<Cause>,
-    /// Of a gRPC call: the status that the client was told.
+    /// It is a gRPC call.
+    pub is_call: bool,
+    /// Of a call: the status that the client was told.
     pub grpc_status: Option<u8>,
     /// The configuration it was handled by.
     pub generation: u64,
@@ -96,6 +98,7 @@ impl Record {
             request_bytes: 0,
             response_bytes: 0,
             cause: None,
+            is_call: false,
             grpc_status: None,
             generation,
         }

@@ -22,7 +22,7 @@ pub(crate) fn exchange(scope: &Scope<'_>, record: &Record, told: Option<&Told>) 
         house.count_fault(cause);
     }
     if let Some(told) = told
-        && grpc::is_call(&told.head)
+        && record.is_call
     {
         grpc::count(house.page(), &told.head, record);
     }

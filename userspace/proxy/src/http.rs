@@ -8,11 +8,12 @@ use config::{Action, Kind, Targets};
 
 use crate::{
     connection::Scope,
-    edits, end, path,
+    edits, end, grpc, path,
     pump::{self, Replay},
     reply, request,
     route::Route,
-    upgrade, upstream,
+    upgrade::{self, Upgrade},
+    upstream,
 };
 
 /// Serves one exchange, and always ends it.
@@ -21,7 +22,7 @@ pub(crate) async fn proxy(down: Exchange, scope: &Scope<'_>) {
     let mut told = None;
     let _active = scope.listener.requests_active.hold();
     if let Err(fault) = story(&down, scope, &mut record, &mut told).await {
-        reply::fault(&down, fault, told.as_ref().map(|told| &told.head), &mut record);
+        reply::fault(&down, fault, &mut record);
     }
     end::exchange(scope, &record, told.as_ref());
 }
@@ -34,6 +35,7 @@ pub(crate) struct Told {
 
 async fn story(down: &Exchange, scope: &Scope<'_>, record: &mut Record, told: &mut Option<Told>) -> Result<(), Fault> {
     let head = request::receive(down, scope).await?;
+    record.is_call = grpc::is_call(&head);
     let told = told.insert(Told { head, route: None });
     request::name_host(&mut told.head, down);
     let route = find(scope, &mut told.head)?;
@@ -42,9 +44,10 @@ async fn story(down: &Exchange, scope: &Scope<'_>, record: &mut Record, told: &m
     request::stamp(&mut told.head, scope.listener.settings().scheme, scope.client, record);
     request::identify(&mut told.head, &scope.listener.config(), down);
     edits::apply(&route.config.request_edits, &mut told.head.fields);
+    let upgrade = upgrade::asked(&mut told.head, || [scope.house.random(), scope.house.random()]);
     match &route.config.action {
         Action::Reply(answer) => reply::fixed(down, answer, &route.config, record),
-        Action::Forward(targets) => forward(down, scope, record, &told.head, (&route.config, targets)).await,
+        Action::Forward(targets) => forward(down, scope, record, (&told.head, upgrade.as_ref()), (&route.config, targets)).await,
     }
 }
 
@@ -64,21 +67,12 @@ async fn forward(
     down: &Exchange,
     scope: &Scope<'_>,
     record: &mut Record,
-    head: &Head,
+    (head, upgrade): (&Head, Option<&Upgrade>),
     (route, targets): (&config::Route, &Targets),
 ) -> Result<(), Fault> {
     let slot = targets.pick(scope.house.random());
     let cluster = scope.house.cluster(slot).ok_or_else(|| Fault::us(Cause::NoCluster))?;
     record.cluster = Some(Rc::clone(cluster.name()));
-    let mut head = head;
-    let with_key;
-    let mut upgrade = None;
-    if head.request().is_some_and(|line| !line.protocol.is_empty()) {
-        let mut copy = head.clone();
-        upgrade = upgrade::asked(&mut copy, [scope.house.random(), scope.house.random()]);
-        with_key = copy;
-        head = &with_key;
-    }
     let mut replay = Replay::default();
     let mut tries = Tries { left: route.retry.attempts, stale_left: 1, avoid: None };
     loop {
@@ -88,7 +82,7 @@ async fn forward(
             Ok(up) if upgrade.is_some() && upstream::greeted(scope, &cluster, &up).await.is_none() => {
                 Err(Fault::origin(Cause::ConnectTimeout).safe())
             }
-            Ok(up) => pump::run(down, up, scope, (head, route, upgrade.as_ref()), (&mut replay, record)).await,
+            Ok(up) => pump::run(down, up, scope, (head, route, upgrade), (&mut replay, record)).await,
             Err(fault) => Err(fault),
         };
         let Err(fault) = outcome else { return Ok(()) };

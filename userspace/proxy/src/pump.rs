@@ -76,8 +76,7 @@ pub(crate) async fn run(
         up.exchange().send(Part::End)?;
     }
     let request_ended = head.end || replay.ended;
-    let call = grpc::is_call(head);
-    let total_until = if call { record.phases.started.after(grpc::timeout(head)) } else { Instant::NEVER };
+    let total_until = if record.is_call { record.phases.started.after(grpc::timeout(head)) } else { Instant::NEVER };
     let mut pump = Pump {
         down,
         up: up.exchange(),
@@ -93,7 +92,6 @@ pub(crate) async fn run(
         response: Response::Awaited,
         upgrade,
         tunnel: false,
-        call,
         total_until,
     };
     pump.arm();
@@ -145,8 +143,6 @@ struct Pump<'a> {
     upgrade: Option<&'a Upgrade>,
     /// Each direction goes on until its own end.
     tunnel: bool,
-    /// It is a gRPC call.
-    call: bool,
     /// When it is over whatever has come: a call's deadline.
     total_until: Instant,
 }
@@ -242,7 +238,7 @@ impl Pump<'_> {
                 Part::Data(data)
             }
             Part::Trailers(trailers) => {
-                if self.call {
+                if self.record.is_call {
                     self.record.grpc_status = grpc::status_in(&trailers);
                 }
                 Part::Trailers(trailers)
@@ -266,7 +262,7 @@ impl Pump<'_> {
                 self.up.send(Part::End)?;
             }
         }
-        if self.call {
+        if self.record.is_call {
             self.record.grpc_status = grpc::status_in(&head.fields);
         }
         let now = self.scope.house.ring().now();

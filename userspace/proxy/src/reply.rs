@@ -20,7 +20,7 @@ pub(crate) fn fixed(down: &Exchange, reply: &config::Reply, route: &Route, recor
 }
 
 /// Tells the client why its request failed, if it can still be told; else the connection is left unfit and closes.
-pub(crate) fn fault(down: &Exchange, fault: Fault, asked: Option<&Head>, record: &mut Record) {
+pub(crate) fn fault(down: &Exchange, fault: Fault, record: &mut Record) {
     record.cause = Some(fault.cause);
     let begun = record.phases.responded != Instant::NEVER;
     if begun || fault.cause.status() == 0 {
@@ -29,7 +29,7 @@ pub(crate) fn fault(down: &Exchange, fault: Fault, asked: Option<&Head>, record:
     if fault.scope == Scope::Connection && fault.blame == model::Blame::Client || closes(fault.cause) || !down.received() {
         down.conn().close_after();
     }
-    if asked.is_some_and(grpc::is_call) {
+    if record.is_call {
         let mut head = grpc::reply(fault.cause);
         head.fields.append(REASON_FIELD, fault.cause.reason().as_bytes());
         record.grpc_status = grpc::status_in(&head.fields);

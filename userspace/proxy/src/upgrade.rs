@@ -18,13 +18,13 @@ pub(crate) struct Upgrade {
 }
 
 /// What a request asks to speak, if it does; the request gets a key for the origin when it has none.
-pub(crate) fn asked(head: &mut Head, random: [u64; 2]) -> Option<Upgrade> {
+pub(crate) fn asked(head: &mut Head, random: impl FnOnce() -> [u64; 2]) -> Option<Upgrade> {
     head.request().filter(|line| !line.protocol.is_empty())?;
     if let Some(key) = head.fields.get(Name::SecWebSocketKey) {
         let proof = proof(key);
         return Some(Upgrade { client: Some(proof.clone()), origin: proof });
     }
-    let key = STANDARD.encode(random.map(u64::to_be_bytes).concat());
+    let key = STANDARD.encode(random().map(u64::to_be_bytes).concat());
     head.fields.append_name(Name::SecWebSocketKey, key.as_bytes());
     Some(Upgrade { client: None, origin: proof(key.as_bytes()) })
 }

@@ -12,7 +12,7 @@ pub(crate) use payload::{Priority, goaway, priority_update, trim, window_increme
 pub(crate) use settings::{PeerSettings, Setting, WINDOW_DEFAULT, WINDOW_MAX, write_settings};
 
 /// What begins a client's connection (RFC 9113 §3.4).
-pub(crate) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Bytes of a frame's head.
 pub(crate) const HEAD_BYTES: usize = 9;
