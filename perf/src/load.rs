@@ -4,7 +4,10 @@
 //! a request's time from when it was due, so that a proxy that stalls pays for everybody it kept waiting.
 
 mod engine;
+mod http2;
 mod reply;
+mod tls;
+mod wire;
 
 use anyhow::{Context, Result, anyhow};
 use core::net::SocketAddr;
@@ -32,9 +35,62 @@ pub(crate) enum Shape {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {
     pub(crate) target: SocketAddr,
-    pub(crate) path: &'static str,
+    pub(crate) path: Path,
     pub(crate) connections: usize,
     pub(crate) shape: Shape,
+    pub(crate) http: Http,
+    pub(crate) tls: Option<Tls>,
+}
+
+/// What the origin has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Path {
+    /// `/`, 1 KiB.
+    Small,
+    /// `/1m`, 1 MiB.
+    Large,
+}
+
+/// What is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Http {
+    One,
+    /// HTTP/2 from the first byte on, or by ALPN, with so many requests at a time on each connection.
+    Two {
+        streams: usize,
+    },
+}
+
+/// TLS 1.3 with one suite and one group for all, so that every proxy does the same work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tls {
+    /// Every connection but the first few goes on from a ticket of one before; else none does.
+    pub(crate) resume: bool,
+    pub(crate) group: Group,
+}
+
+/// How keys are agreed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Group {
+    X25519,
+    X25519MlKem768,
+}
+
+impl Path {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Small => "/",
+            Self::Large => "/1m",
+        }
+    }
+
+    /// Bytes of the answer's body.
+    fn bytes(self) -> u64 {
+        match self {
+            Self::Small => 1 << 10,
+            Self::Large => 1 << 20,
+        }
+    }
 }
 
 /// What can be read while the load runs.
@@ -116,16 +172,16 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
-    use super::{Load, Plan, Report, Shape};
+    use super::{Http, Load, Path, Plan, Report, Shape};
     use crate::origin;
     use core::time::Duration;
     use std::thread;
     use std::time::Instant;
 
     /// Run a load straight against the origin until `count` requests are done.
-    fn check(shape: Shape, path: &'static str, count: u64) -> Report {
+    fn check(shape: Shape, path: Path, count: u64) -> Report {
         let [target, _] = origin::start().unwrap();
-        let load = Load::start(Plan { target, path, connections: 8, shape }).unwrap();
+        let load = Load::start(Plan { target, path, connections: 8, shape, http: Http::One, tls: None }).unwrap();
         load.record();
         let end = Instant::now() + Duration::from_secs(10);
         while load.completed() < count && Instant::now() < end {
@@ -138,19 +194,21 @@ mod tests {
 
     #[test]
     fn every_shape_is_answered() {
-        check(Shape::KeepAlive, "/", 1000);
-        check(Shape::KeepAlive, "/1m", 50);
-        check(Shape::PerRequest, "/", 200);
-        check(Shape::PerRequest, "/1m", 20);
-        check(Shape::Once, "/", 8);
-        let report = check(Shape::Paced { per_second: 2000.0 }, "/", 100);
+        check(Shape::KeepAlive, Path::Small, 1000);
+        check(Shape::KeepAlive, Path::Large, 50);
+        check(Shape::PerRequest, Path::Small, 200);
+        check(Shape::PerRequest, Path::Large, 20);
+        check(Shape::Once, Path::Small, 8);
+        let report = check(Shape::Paced { per_second: 2000.0 }, Path::Small, 100);
         assert!(report.percentile(0.5).unwrap() > 0.0);
     }
 
     #[test]
     fn a_dead_target_fails() {
         let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let load = Load::start(Plan { target: dead, path: "/", connections: 1, shape: Shape::KeepAlive }).unwrap();
+        let load =
+            Load::start(Plan { target: dead, path: Path::Small, connections: 1, shape: Shape::KeepAlive, http: Http::One, tls: None })
+                .unwrap();
         let end = Instant::now() + Duration::from_secs(10);
         while load.failed() == 0 && Instant::now() < end {
             thread::sleep(Duration::from_millis(1));

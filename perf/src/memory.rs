@@ -27,12 +27,13 @@ pub(crate) struct Memory {
     pub(crate) after: f64,
 }
 
-/// Measure a proxy of its own, so that no other row has grown it.
-pub(crate) fn measure(rig: &Rig, peer: &Peer) -> Result<Memory> {
+/// Measure a proxy of its own, so that no other row has grown it, with connections of the kind that `plan` makes of it.
+pub(crate) fn measure(rig: &Rig, peer: &Peer, plan: fn(&Proxy) -> Plan) -> Result<Memory> {
     let proxy = rig.start(peer, 1)?;
-    warm(&proxy)?;
+    let plan = plan(&proxy);
+    warm(plan)?;
     let (base, slab_base) = read(&proxy)?;
-    let load = Load::start(plan(&proxy, CONNECTIONS, Shape::Once))?;
+    let load = Load::start(Plan { connections: CONNECTIONS, shape: Shape::Once, ..plan })?;
     wait_until_all_answered(&load)?;
     interrupt::rest(SETTLE)?;
     let (full, slab_full) = read(&proxy)?;
@@ -45,15 +46,11 @@ pub(crate) fn measure(rig: &Rig, peer: &Peer) -> Result<Memory> {
 }
 
 /// The first requests allocate what any request needs.
-fn warm(proxy: &Proxy) -> Result<()> {
-    let load = Load::start(plan(proxy, 64, Shape::KeepAlive))?;
+fn warm(plan: Plan) -> Result<()> {
+    let load = Load::start(plan)?;
     interrupt::rest(WARM)?;
     drop(load);
     interrupt::rest(SETTLE)
-}
-
-fn plan(proxy: &Proxy, connections: usize, shape: Shape) -> Plan {
-    Plan { target: proxy.site.http, path: "/", connections, shape }
 }
 
 fn wait_until_all_answered(load: &Load) -> Result<()> {

@@ -1,5 +1,5 @@
 //! The proxies that are compared: one file each, with the configuration that a competent operator would write for
-//! speed. Same work for all: HTTP/1.1 and TCP on one worker a CPU, connections to the origin kept, no access log.
+//! speed. Same work for all: HTTP/1.1, HTTP/2, TLS and TCP on one worker a CPU, HTTP/1.1 connections to the origin kept, no access log.
 
 mod envoy;
 mod haproxy;
@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use core::fmt::{self, Display, Formatter};
 use core::net::SocketAddr;
+use rcgen::{CertificateParams, KeyPair, RsaKeySize};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -37,6 +38,12 @@ pub(crate) struct Site {
     /// Its configuration and everything else it writes.
     pub(crate) folder: PathBuf,
     pub(crate) http: SocketAddr,
+    /// HTTP/2 by prior knowledge.
+    pub(crate) h2c: SocketAddr,
+    /// TLS with [`Site::ecdsa`], HTTP/2 and HTTP/1.1.
+    pub(crate) tls: SocketAddr,
+    /// TLS with [`Site::rsa`], HTTP/1.1.
+    pub(crate) tls_rsa: SocketAddr,
     pub(crate) tcp: SocketAddr,
     /// A listener that only odd versions have.
     pub(crate) extra: SocketAddr,
@@ -107,6 +114,26 @@ impl Site {
     /// A parameter of the HTTP listener that changes with the version and harms nobody.
     fn header_kilobytes(&self) -> u64 {
         16 + self.version
+    }
+
+    /// A certificate and its key in one file, P-256: what most sites have.
+    pub(crate) fn ecdsa(&self) -> PathBuf {
+        self.path("ecdsa.pem")
+    }
+
+    /// The same with RSA-2048.
+    pub(crate) fn rsa(&self) -> PathBuf {
+        self.path("rsa.pem")
+    }
+
+    /// Make the certificates.
+    pub(crate) fn certify(&self) -> Result<()> {
+        let make = |file: &Path, key: KeyPair| {
+            let certificate = CertificateParams::new(["bench.example.com".to_owned()])?.self_signed(&key)?;
+            fs::write(file, [certificate.pem(), key.serialize_pem()].concat()).with_context(|| format!("cannot write {}", file.display()))
+        };
+        make(&self.ecdsa(), KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?)?;
+        make(&self.rsa(), KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, RsaKeySize::_2048)?)
     }
 
     /// Sluice's admin socket.

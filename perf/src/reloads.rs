@@ -3,9 +3,10 @@
 //! Each changes a header of the route, the endpoints, a parameter of the listener, and adds or removes a listener.
 
 use crate::interrupt;
-use crate::load::{Load, Plan, Report, Shape};
+use crate::load::{Load, Report, Shape};
 use crate::peers::Peer;
 use crate::rig::Rig;
+use crate::rows::http;
 use anyhow::Result;
 use core::sync::atomic::Ordering;
 use core::time::Duration;
@@ -33,7 +34,7 @@ pub(crate) struct Outcome {
 pub(crate) fn measure(rig: &Rig, peer: &Peer) -> Result<Outcome> {
     let mut proxy = rig.start(peer, 1)?;
     let shape = Shape::Paced { per_second: PER_SECOND };
-    let load = Load::start(Plan { target: proxy.site.http, path: "/", connections: CONNECTIONS, shape })?;
+    let load = Load::start(http(&proxy, CONNECTIONS, shape))?;
     interrupt::rest(WARM)?;
     let mut asked = Vec::new();
     for version in 1..=RELOADS {

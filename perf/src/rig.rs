@@ -49,12 +49,13 @@ impl Rig {
 
     /// Start a proxy and wait until it answers.
     pub(crate) fn start(&self, peer: &Peer, workers: usize) -> Result<Proxy> {
-        let [http, tcp, extra] = free_addresses()?;
+        let [http, h2c, tls, tls_rsa, tcp, extra] = free_addresses()?;
         let folder = self.folder.join(format!("{}-{}", peer.kind, http.port()));
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         // Proxies give up root and still write here.
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).context("cannot open the folder for the proxy")?;
-        let site = Site { folder, http, tcp, extra, origins: self.origins, workers, version: 0 };
+        let site = Site { folder, http, h2c, tls, tls_rsa, tcp, extra, origins: self.origins, workers, version: 0 };
+        site.certify()?;
         peer.write(&site)?;
         let log = site.folder.join("output.log");
         let cpus = if workers == 1 { PROXY_CPU } else { BOTH_CPUS };
@@ -82,10 +83,10 @@ impl Drop for Rig {
 }
 
 /// Addresses that nobody listens on now.
-fn free_addresses() -> Result<[SocketAddr; 3]> {
-    let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port");
-    let listeners = [listen()?, listen()?, listen()?];
-    let mut addresses = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)); 3];
+fn free_addresses<const COUNT: usize>() -> Result<[SocketAddr; COUNT]> {
+    let listen = |_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port");
+    let listeners: Vec<TcpListener> = (0..COUNT).map(listen).collect::<Result<_>>()?;
+    let mut addresses = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)); COUNT];
     for (address, listener) in addresses.iter_mut().zip(&listeners) {
         *address = listener.local_addr().context("a socket without an address")?;
     }

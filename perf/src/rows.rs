@@ -1,6 +1,6 @@
 //! What is measured: every row of the table, and how it is read.
 
-use crate::load::{Plan, Shape};
+use crate::load::{Group, Http, Path, Plan, Shape, Tls};
 use crate::peers::Kind;
 use crate::rig::{Proxy, Rig};
 use crate::steady::{self, Sample};
@@ -25,9 +25,20 @@ pub(crate) enum Row {
     TcpPerRequest,
     BodyHttp,
     BodyTcp,
+    H2c,
+    Tls,
+    TlsH2,
+    TlsBody,
+    TlsFull,
+    TlsRsa,
+    TlsResumed,
+    TlsHybrid,
     Syscalls,
     TwoWorkers,
     Memory,
+    MemoryH2c,
+    MemoryTls,
+    MemoryTlsH2,
     Reloads,
 }
 
@@ -63,7 +74,7 @@ const ON_TIME: f64 = 0.99;
 const MIB_PER_GIB: f64 = 1024.0;
 
 impl Row {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::Keepalive1,
         Self::Keepalive16,
         Self::Keepalive64,
@@ -73,16 +84,27 @@ impl Row {
         Self::TcpPerRequest,
         Self::BodyHttp,
         Self::BodyTcp,
+        Self::H2c,
+        Self::Tls,
+        Self::TlsH2,
+        Self::TlsBody,
+        Self::TlsFull,
+        Self::TlsRsa,
+        Self::TlsResumed,
+        Self::TlsHybrid,
         Self::Syscalls,
         Self::TwoWorkers,
         Self::Memory,
+        Self::MemoryH2c,
+        Self::MemoryTls,
+        Self::MemoryTlsH2,
         Self::Reloads,
     ];
 
     /// How many of `rounds` are its: what hardly moves is read once, what starts a proxy of its own takes a few.
     pub(crate) fn rounds(self, rounds: usize) -> usize {
         match self {
-            Self::Syscalls | Self::Memory | Self::Reloads => 1,
+            Self::Syscalls | Self::Memory | Self::MemoryH2c | Self::MemoryTls | Self::MemoryTlsH2 | Self::Reloads => 1,
             Self::TwoWorkers => rounds.div_ceil(5),
             Self::Keepalive1
             | Self::Keepalive16
@@ -92,7 +114,15 @@ impl Row {
             | Self::PerRequest
             | Self::TcpPerRequest
             | Self::BodyHttp
-            | Self::BodyTcp => rounds,
+            | Self::BodyTcp
+            | Self::H2c
+            | Self::Tls
+            | Self::TlsH2
+            | Self::TlsBody
+            | Self::TlsFull
+            | Self::TlsRsa
+            | Self::TlsResumed
+            | Self::TlsHybrid => rounds,
         }
     }
 
@@ -107,9 +137,20 @@ impl Row {
             Self::TcpPerRequest => "TCP proxying, connection + request + close",
             Self::BodyHttp => "1 MiB bodies, HTTP/1.1",
             Self::BodyTcp => "1 MiB bodies, TCP proxying",
+            Self::H2c => "HTTP/2 in the clear, 16 connections of 16 streams",
+            Self::Tls => "HTTP/1.1 over TLS 1.3, 64 connections",
+            Self::TlsH2 => "HTTP/2 over TLS 1.3, 16 connections of 16 streams",
+            Self::TlsBody => "1 MiB bodies, HTTP/1.1 over TLS 1.3",
+            Self::TlsFull => "TLS 1.3 handshake, P-256 + request + close",
+            Self::TlsRsa => "TLS 1.3 handshake, RSA-2048 + request + close",
+            Self::TlsResumed => "TLS 1.3 handshake, resumed + request + close",
+            Self::TlsHybrid => "TLS 1.3 handshake, P-256, X25519MLKEM768 + request + close",
             Self::Syscalls => "System calls",
             Self::TwoWorkers => "Two workers, 64 connections",
             Self::Memory => "9000 idle keep-alive connections",
+            Self::MemoryH2c => "9000 idle HTTP/2 connections",
+            Self::MemoryTls => "9000 idle TLS connections",
+            Self::MemoryTlsH2 => "9000 idle TLS connections with HTTP/2",
             Self::Reloads => "6 reloads at 3000 requests/s",
         }
     }
@@ -130,7 +171,20 @@ impl Row {
             Self::BodyTcp => bodies(setting, proxy, Plan { target: proxy.site.tcp, ..http(proxy, 16, Shape::KeepAlive) }),
             Self::Syscalls => system_calls(proxy),
             Self::TwoWorkers => two_workers(setting, proxy),
-            Self::Memory => idle_memory(setting, proxy),
+            Self::H2c => requests(&sample(setting, proxy, h2c(proxy))?),
+            Self::Tls => requests(&sample(setting, proxy, tls(proxy))?),
+            Self::TlsH2 => requests(&sample(setting, proxy, tls_h2(proxy))?),
+            Self::TlsBody => bodies(setting, proxy, Plan { connections: 16, ..tls(proxy) }),
+            Self::TlsFull => handshakes(setting, proxy, tls(proxy)),
+            Self::TlsRsa => handshakes(setting, proxy, Plan { target: proxy.site.tls_rsa, ..tls(proxy) }),
+            Self::TlsResumed => handshakes(setting, proxy, Plan { tls: Some(Tls { resume: true, group: Group::X25519 }), ..tls(proxy) }),
+            Self::TlsHybrid => {
+                handshakes(setting, proxy, Plan { tls: Some(Tls { resume: false, group: Group::X25519MlKem768 }), ..tls(proxy) })
+            }
+            Self::Memory => idle_memory(setting, proxy, |proxy| http(proxy, 64, Shape::KeepAlive)),
+            Self::MemoryH2c => idle_memory(setting, proxy, h2c),
+            Self::MemoryTls => idle_memory(setting, proxy, tls),
+            Self::MemoryTlsH2 => idle_memory(setting, proxy, tls_h2),
             Self::Reloads => six_reloads(setting, proxy),
         }
     }
@@ -138,7 +192,20 @@ impl Row {
 
 /// Ordinary small requests to the HTTP listener.
 pub(crate) fn http(proxy: &Proxy, connections: usize, shape: Shape) -> Plan {
-    Plan { target: proxy.site.http, path: "/", connections, shape }
+    Plan { target: proxy.site.http, path: Path::Small, connections, shape, http: Http::One, tls: None }
+}
+
+fn h2c(proxy: &Proxy) -> Plan {
+    Plan { target: proxy.site.h2c, http: Http::Two { streams: 16 }, ..http(proxy, 16, Shape::KeepAlive) }
+}
+
+fn tls(proxy: &Proxy) -> Plan {
+    let tls = Some(Tls { resume: false, group: Group::X25519 });
+    Plan { target: proxy.site.tls, tls, ..http(proxy, 64, Shape::KeepAlive) }
+}
+
+fn tls_h2(proxy: &Proxy) -> Plan {
+    Plan { target: proxy.site.tls, tls: tls(proxy).tls, ..h2c(proxy) }
 }
 
 /// A sample that is worth reading: work was done and nothing failed.
@@ -179,7 +246,7 @@ fn open_loop(setting: &Setting<'_>, proxy: &Proxy) -> Result<Vec<Reading>> {
 }
 
 fn bodies(setting: &Setting<'_>, proxy: &Proxy, plan: Plan) -> Result<Vec<Reading>> {
-    let sample = sample(setting, proxy, Plan { path: "/1m", ..plan })?;
+    let sample = sample(setting, proxy, Plan { path: Path::Large, ..plan })?;
     Ok(vec![
         less("CPU ms/GiB", sample.cpu_per_unit() * MIB_PER_GIB / 1e3),
         less("CPU 0 busy ms/GiB", sample.busy_per_unit() * MIB_PER_GIB / 1e3),
@@ -221,9 +288,14 @@ fn messages(proxy: &Proxy) -> Result<Option<f64>> {
     admin::counter(&proxy.site.admin(), "sluice_worker_mail_total")
 }
 
-fn idle_memory(setting: &Setting<'_>, proxy: &Proxy) -> Result<Vec<Reading>> {
+/// Connections of one request each, which the proxy closes.
+fn handshakes(setting: &Setting<'_>, proxy: &Proxy, plan: Plan) -> Result<Vec<Reading>> {
+    requests(&sample(setting, proxy, Plan { shape: Shape::PerRequest, ..plan })?)
+}
+
+fn idle_memory(setting: &Setting<'_>, proxy: &Proxy, plan: fn(&Proxy) -> Plan) -> Result<Vec<Reading>> {
     proxy.group.pause()?;
-    let memory = memory::measure(setting.rig, &proxy.peer)?;
+    let memory = memory::measure(setting.rig, &proxy.peer, plan)?;
     Ok(vec![
         less("anonymous bytes/connection", memory.anonymous_each),
         less("kernel slab bytes/connection (both ends)", memory.slab_each),

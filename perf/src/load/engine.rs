@@ -1,38 +1,43 @@
 //! The loop of the load generator.
 
+use super::http2::Http2;
 use super::reply::{Progress, Reply};
-use super::{Plan, Report, Shape, Tally};
+use super::wire::{Buffers, Received, Sent, Wire};
+use super::{Http, Plan, Report, Shape, Tally, Tls, tls};
 use crate::interrupt;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use core::num::NonZeroU64;
 use core::sync::atomic::Ordering;
 use core::time::Duration;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
+use rustls::ClientConfig;
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
 const EVENTS_MAX: usize = 512;
-/// Several MiB are in flight with large bodies; a receive should not be what costs.
-const RECEIVE_BYTES: usize = 256 << 10;
 /// How often stopping and stalled connections are looked after.
 const LOOK: Duration = Duration::from_millis(100);
 /// A request without an answer for so long has failed.
 const STALLED: Duration = Duration::from_secs(5);
+/// So many times the connections have ended before each of them has a ticket, however unevenly they are served.
+const FIRST_MAX: u64 = 4;
 /// Connections that are opened at a time, so that no accept queue overflows.
 const OPENING_MAX: usize = 256;
 
 pub(super) struct Engine {
     plan: Plan,
     request: Vec<u8>,
+    /// Of each connection; nothing in the clear.
+    tls: Vec<Arc<ClientConfig>>,
     tally: Arc<Tally>,
     report: Report,
     epoll: OwnedFd,
     connections: Vec<Connection>,
-    buffer: Vec<u8>,
+    buffers: Buffers,
+    out: Vec<u8>,
     /// Connections without a request (paced load), the longest idle first, so that all are used.
     idle: VecDeque<usize>,
     /// Requests that are due and have no connection (paced load).
@@ -45,18 +50,28 @@ pub(super) struct Engine {
 
 #[derive(Default)]
 struct Connection {
-    socket: Option<OwnedFd>,
+    wire: Option<Wire>,
     phase: Phase,
-    reply: Reply,
+    talk: Talk,
+}
+
+/// What is spoken on a connection.
+enum Talk {
+    One(Reply),
+    Two(Box<Http2>),
+}
+
+impl Default for Talk {
+    fn default() -> Self {
+        Self::One(Reply::default())
+    }
 }
 
 #[derive(Default, Clone, Copy, PartialEq)]
 enum Phase {
     #[default]
     Idle,
-    /// Not yet connected; the request follows.
-    Connecting(Instant),
-    /// The request is sent, since it was due at.
+    /// The request is sent, or as much of it as the connection takes, since it was due at.
     Asked(Instant),
     /// Answered in full; the proxy is to close.
     Closing(Instant),
@@ -65,17 +80,29 @@ enum Phase {
 impl Engine {
     pub(super) fn new(plan: Plan, tally: Arc<Tally>) -> Result<Self> {
         let closing = if plan.shape == Shape::PerRequest { "Connection: close\r\n" } else { "" };
-        let request =
-            format!("GET {} HTTP/1.1\r\nHost: bench.example.com\r\nUser-Agent: sluice-perf\r\nAccept: */*\r\n{closing}\r\n", plan.path);
+        let request = format!(
+            "GET {} HTTP/1.1\r\nHost: bench.example.com\r\nUser-Agent: sluice-perf\r\nAccept: */*\r\n{closing}\r\n",
+            plan.path.text()
+        );
         let now = Instant::now();
+        let tls = tls::client(&plan)?.map_or_else(Vec::new, |config| {
+            (0..plan.connections)
+                .map(|_| match plan.tls {
+                    Some(Tls { resume: true, .. }) => tls::with_tickets(&config),
+                    Some(_) | None => Arc::clone(&config),
+                })
+                .collect()
+        });
         Ok(Self {
             plan,
             request: request.into_bytes(),
+            tls,
             tally,
             report: Report::default(),
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC).context("no epoll")?,
             connections: (0..plan.connections).map(|_| Connection::default()).collect(),
-            buffer: vec![0; RECEIVE_BYTES],
+            buffers: Buffers::new(),
+            out: Vec::new(),
             idle: VecDeque::new(),
             overdue: VecDeque::new(),
             next_due: now,
@@ -122,46 +149,61 @@ impl Engine {
     /// Something happened on a connection.
     fn turn(&mut self, place: usize) -> Result<()> {
         let connection = &mut self.connections[place];
-        let Some(socket) = connection.socket.as_ref() else { return Ok(()) };
-        if let Phase::Connecting(due) = connection.phase {
-            let flags = epoll::EventFlags::IN;
-            epoll::modify(&self.epoll, socket, epoll::EventData::new_u64(place as u64), flags).context("cannot watch a connection")?;
-            return self.ask(place, due);
+        let Some(wire) = connection.wire.as_mut() else { return Ok(()) };
+        if wire.watches_room {
+            let sent = wire.flush()?;
+            return self.sent(place, sent);
         }
-        match rustix::net::recv(socket, &mut self.buffer[..], RecvFlags::empty()) {
-            Ok((0, _)) => self.ended(place),
-            Ok((count, _)) => self.received(place, count),
-            Err(Errno::AGAIN) => Ok(()),
-            Err(_) => {
+        match wire.receive(&mut self.buffers)? {
+            Received::End => return self.ended(place),
+            Received::Bytes(count) => return self.received(place, count),
+            Received::Broken => self.failed(place),
+            Received::Nothing => {}
+        }
+        Ok(())
+    }
+
+    fn received(&mut self, place: usize, count: usize) -> Result<()> {
+        let connection = &mut self.connections[place];
+        let mut version = None;
+        self.out.clear();
+        let received = &self.buffers.plain[..count];
+        let progress = match (&mut connection.talk, connection.phase) {
+            (Talk::One(reply), Phase::Asked(_)) => reply.take(received, &mut version),
+            // A server may say something at any time.
+            (Talk::Two(http2), Phase::Asked(_) | Phase::Idle) => http2.take(received, &mut self.out),
+            (Talk::One(_), _) | (Talk::Two(_), Phase::Closing(_)) => Progress::Wrong,
+        };
+        if !self.out.is_empty() {
+            self.send(place)?;
+        }
+        match (progress, self.connections[place].phase) {
+            (Progress::More, _) => Ok(()),
+            (Progress::Whole(_), Phase::Asked(due)) if self.plan.shape == Shape::PerRequest => {
+                self.connections[place].phase = Phase::Closing(due);
+                self.must_be_resumed(place)
+            }
+            (Progress::Whole(count), Phase::Asked(due)) => {
+                self.saw_version(version);
+                (0..count).for_each(|_| self.done(due));
+                self.next(place, count)
+            }
+            (Progress::Wrong | Progress::Whole(_), _) => {
                 self.failed(place);
                 Ok(())
             }
         }
     }
 
-    fn received(&mut self, place: usize, count: usize) -> Result<()> {
-        let connection = &mut self.connections[place];
-        let Phase::Asked(due) = connection.phase else {
-            self.failed(place);
-            return Ok(());
-        };
-        let mut version = None;
-        match connection.reply.take(&self.buffer[..count], &mut version) {
-            Progress::More => Ok(()),
-            Progress::Wrong => {
-                self.failed(place);
-                Ok(())
-            }
-            Progress::Whole if self.plan.shape == Shape::PerRequest => {
-                self.connections[place].phase = Phase::Closing(due);
-                Ok(())
-            }
-            Progress::Whole => {
-                self.saw_version(version);
-                self.done(due);
-                self.next(place)
-            }
+    /// What is measured as resumed must not be a full handshake, nor the other way round: but the first connections have no ticket yet.
+    fn must_be_resumed(&self, place: usize) -> Result<()> {
+        let Some(tls) = self.plan.tls else { return Ok(()) };
+        let resumed = self.connections[place].wire.as_ref().and_then(Wire::resumed);
+        let is_first = self.tally.completed.load(Ordering::Relaxed) < FIRST_MAX * self.plan.connections as u64;
+        if !is_first && resumed != Some(tls.resume) {
+            bail!("a handshake was resumed: {resumed:?}, wanted: {}", tls.resume);
         }
+        Ok(())
     }
 
     fn saw_version(&mut self, version: Option<u64>) {
@@ -179,10 +221,10 @@ impl Engine {
     }
 
     /// The connection is free: what now?
-    fn next(&mut self, place: usize) -> Result<()> {
+    fn next(&mut self, place: usize, count: u64) -> Result<()> {
         self.connections[place].phase = Phase::Idle;
         match self.plan.shape {
-            Shape::KeepAlive | Shape::PerRequest => self.ask(place, Instant::now()),
+            Shape::KeepAlive | Shape::PerRequest => self.ask_many(place, Instant::now(), count),
             Shape::Once => self.open_more(),
             Shape::Paced { .. } => {
                 if let Some(due) = self.overdue.pop_front() {
@@ -209,7 +251,7 @@ impl Engine {
                 self.connections[place] = Connection::default();
                 Ok(())
             }
-            Phase::Connecting(_) | Phase::Asked(_) => {
+            Phase::Asked(_) => {
                 self.failed(place);
                 Ok(())
             }
@@ -226,37 +268,62 @@ impl Engine {
         }
     }
 
-    /// Send a request, over a new connection where there is none.
+    /// Send what one connection asks at a time, over a new connection where there is none.
     fn ask(&mut self, place: usize, due: Instant) -> Result<()> {
+        let count = match (self.plan.http, self.plan.shape) {
+            (Http::Two { streams }, Shape::KeepAlive) => streams as u64,
+            (Http::One | Http::Two { .. }, _) => 1,
+        };
+        self.ask_many(place, due, count)
+    }
+
+    fn ask_many(&mut self, place: usize, due: Instant, count: u64) -> Result<()> {
         self.connections[place].phase = Phase::Asked(due);
-        if self.connections[place].socket.is_none() && !self.connect(place)? {
+        if self.connections[place].wire.is_none() && !self.connect(place)? {
             self.failed(place);
             return Ok(());
         }
-        let connection = &mut self.connections[place];
-        let socket = connection.socket.as_ref().expect("connected above");
-        match rustix::net::send(socket, &self.request, SendFlags::NOSIGNAL) {
-            Ok(_) => {}
-            Err(Errno::AGAIN) => {
-                connection.phase = Phase::Connecting(due);
-                let flags = epoll::EventFlags::OUT;
-                epoll::modify(&self.epoll, socket, epoll::EventData::new_u64(place as u64), flags).context("cannot watch a connection")?;
+        self.out.clear();
+        for _ in 0..count {
+            match &mut self.connections[place].talk {
+                Talk::One(_) => self.out.extend_from_slice(&self.request),
+                Talk::Two(http2) => http2.ask(&mut self.out),
             }
-            Err(_) => self.failed(place),
         }
-        Ok(())
+        self.send(place)
+    }
+
+    /// Send what was written.
+    fn send(&mut self, place: usize) -> Result<()> {
+        let wire = self.connections[place].wire.as_mut().expect("connected by who wrote");
+        let sent = wire.send(&self.out)?;
+        self.sent(place, sent)
+    }
+
+    fn sent(&mut self, place: usize, sent: Sent) -> Result<()> {
+        let Some(wire) = self.connections[place].wire.as_mut() else { return Ok(()) };
+        let wanted = match sent {
+            Sent::All if !wire.watches_room => return Ok(()),
+            Sent::All => epoll::EventFlags::IN,
+            Sent::Some => epoll::EventFlags::OUT,
+            Sent::Broken => {
+                self.failed(place);
+                return Ok(());
+            }
+        };
+        wire.watches_room = sent == Sent::Some;
+        epoll::modify(&self.epoll, &wire.socket, epoll::EventData::new_u64(place as u64), wanted).context("cannot watch a connection")
     }
 
     fn connect(&mut self, place: usize) -> Result<bool> {
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).context("no socket left")?;
-        sockopt::set_tcp_nodelay(&socket, true).context("no TCP_NODELAY")?;
-        if !matches!(rustix::net::connect(&socket, &self.plan.target), Ok(()) | Err(Errno::INPROGRESS)) {
-            return Ok(false);
-        }
-        epoll::add(&self.epoll, &socket, epoll::EventData::new_u64(place as u64), epoll::EventFlags::IN)
+        let Some(wire) = Wire::connect(self.plan.target, self.tls.get(place))? else { return Ok(false) };
+        epoll::add(&self.epoll, &wire.socket, epoll::EventData::new_u64(place as u64), epoll::EventFlags::IN)
             .context("cannot watch a connection")?;
-        self.connections[place].socket = Some(socket);
+        let talk = match self.plan.http {
+            Http::One => Talk::default(),
+            Http::Two { .. } => Talk::Two(Box::new(Http2::new(&self.plan))),
+        };
+        self.connections[place] = Connection { wire: Some(wire), talk, phase: self.connections[place].phase };
         Ok(true)
     }
 
@@ -312,7 +379,7 @@ impl Engine {
         self.next_look = now + LOOK;
         for place in 0..self.connections.len() {
             let stalled = match self.connections[place].phase {
-                Phase::Connecting(since) | Phase::Asked(since) | Phase::Closing(since) => now.saturating_duration_since(since) > STALLED,
+                Phase::Asked(since) | Phase::Closing(since) => now.saturating_duration_since(since) > STALLED,
                 Phase::Idle => false,
             };
             if stalled {

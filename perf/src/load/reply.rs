@@ -14,8 +14,8 @@ pub(super) struct Reply {
 pub(super) enum Progress {
     /// More is to come.
     More,
-    /// The answer is whole.
-    Whole,
+    /// So many answers are whole.
+    Whole(u64),
     /// Not an answer we asked for.
     Wrong,
 }
@@ -72,7 +72,7 @@ impl Reply {
 
     fn end(&mut self) -> Progress {
         *self = Self::default();
-        Progress::Whole
+        Progress::Whole(1)
     }
 }
 
@@ -104,9 +104,9 @@ mod tests {
     fn answers_end_where_they_say() {
         let whole = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\nX-Version: 7\r\n\r\nabc";
         for split in 1..whole.len() {
-            check(&[&whole[..split], &whole[split..]], &Progress::Whole, Some(7));
+            check(&[&whole[..split], &whole[split..]], &Progress::Whole(1), Some(7));
         }
-        check(&["HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"], &Progress::Whole, None);
+        check(&["HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"], &Progress::Whole(1), None);
         check(&["HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab"], &Progress::More, None);
     }
 

@@ -4,6 +4,7 @@ use super::{Site, replace};
 use anyhow::Result;
 use core::net::SocketAddr;
 use serde_json::{Value, json};
+use std::path::Path;
 
 const TYPES: &str = "type.googleapis.com/envoy";
 
@@ -11,6 +12,14 @@ pub(super) fn write(site: &Site) -> Result<()> {
     let mut listeners = vec![http_listener(site, "web", site.http), tcp_listener(site)];
     if site.has_extra() {
         listeners.push(http_listener(site, "extra", site.extra));
+    }
+    listeners.push(http_listener(site, "h2c", site.h2c));
+    for (name, bind, file, protocols) in
+        [("ecdsa", site.tls, site.ecdsa(), ["h2", "http/1.1"].as_slice()), ("rsa", site.tls_rsa, site.rsa(), &["http/1.1"])]
+    {
+        let mut listener = http_listener(site, name, bind);
+        listener["filter_chains"][0]["transport_socket"] = tls(&file, protocols);
+        listeners.push(listener);
     }
     // In the order in which nothing points to what is not there.
     file(site, "cds", &[cluster(site)])?;
@@ -93,6 +102,21 @@ fn http_listener(site: &Site, name: &str, bind: SocketAddr) -> Value {
             }
         }),
     )
+}
+
+fn tls(file: &Path, protocols: &[&str]) -> Value {
+    let file = json!({ "filename": file.display().to_string() });
+    json!({
+        "name": "tls",
+        "typed_config": {
+            "@type": format!("{TYPES}.extensions.transport_sockets.tls.v3.DownstreamTlsContext"),
+            "common_tls_context": {
+                "alpn_protocols": protocols,
+                "tls_params": { "ecdh_curves": ["X25519", "X25519MLKEM768"], "tls_maximum_protocol_version": "TLSv1_3" },
+                "tls_certificates": [{ "certificate_chain": file, "private_key": file }]
+            }
+        }
+    })
 }
 
 fn tcp_listener(site: &Site) -> Value {

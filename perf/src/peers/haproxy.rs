@@ -41,6 +41,9 @@ defaults
 frontend web
     mode http
     bind {http} backlog 4096
+    bind {h2c} backlog 4096 proto h2
+    bind {tls} backlog 4096 ssl crt {ecdsa} alpn h2,http/1.1 curves X25519
+    bind {tls_rsa} backlog 4096 ssl crt {rsa} alpn http/1.1 curves X25519
 {extra}{version}    default_backend origin
 backend origin
     mode http
@@ -53,6 +56,11 @@ backend origin
         socket = site.text_path("haproxy.sock"),
         keep_alive = 3600 + site.version,
         http = site.http,
+        h2c = site.h2c,
+        tls = site.tls,
+        tls_rsa = site.tls_rsa,
+        ecdsa = site.ecdsa().display(),
+        rsa = site.rsa().display(),
         tcp = site.tcp,
     )
 }

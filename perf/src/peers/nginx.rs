@@ -23,9 +23,15 @@ pub(super) fn reload(group: &Group) -> Result<()> {
 }
 
 fn config(site: &Site) -> String {
-    let mut servers = server(site, site.http);
+    let mut servers = server(site, site.http, "");
     if site.has_extra() {
-        servers.push_str(&server(site, site.extra));
+        servers.push_str(&server(site, site.extra, ""));
+    }
+    servers.push_str(&server(site, site.h2c, "http2"));
+    for (bind, file, protocols) in [(site.tls, site.ecdsa(), "ssl http2"), (site.tls_rsa, site.rsa(), "ssl")] {
+        let file = file.display();
+        let options = format!("{protocols}; ssl_certificate {file}; ssl_certificate_key {file}");
+        servers.push_str(&server(site, bind, &options));
     }
     let upstream = site.endpoints().iter().fold(String::new(), |mut out, endpoint| {
         write!(out, "server {endpoint}; ").expect("a String takes all");
@@ -44,6 +50,9 @@ http {{
     tcp_nodelay on;
     keepalive_timeout 3600s;
     keepalive_requests 1000000000;
+    ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_ecdh_curve X25519;
+    ssl_session_cache shared:bench:10m;
     proxy_http_version 1.1;
     proxy_set_header Connection \"\";
     proxy_set_header Host $host;
@@ -64,10 +73,11 @@ stream {{
     )
 }
 
-fn server(site: &Site, listen: SocketAddr) -> String {
+/// `options` end the `listen` directive, and may go on with others.
+fn server(site: &Site, listen: SocketAddr, options: &str) -> String {
     let version = if site.version == 0 { String::new() } else { format!("add_header x-version {};", site.version) };
     format!(
-        "    server {{ listen {listen} backlog=4096; large_client_header_buffers 4 {}k; location / {{ proxy_pass http://origin; {version} }} }}\n",
+        "    server {{ listen {listen} backlog=4096 {options}; large_client_header_buffers 4 {}k; location / {{ proxy_pass http://origin; {version} }} }}\n",
         site.header_kilobytes()
     )
 }

@@ -19,16 +19,26 @@ fn config(site: &Site) -> String {
     if site.has_extra() {
         listener(&mut out, "extra", site.extra, site);
     }
+    listener(&mut out, "h2c", site.h2c, site);
+    for (name, bind) in [("ecdsa", site.tls), ("rsa", site.tls_rsa)] {
+        listener(&mut out, name, bind, site);
+        writeln!(out, "    tls: {{ certificates: [{name}] }}").expect("a String takes all");
+    }
     let endpoints: Vec<String> = site.endpoints().iter().map(|endpoint| format!("\"{endpoint}\"")).collect();
     write!(
         out,
         "  raw: {{ bind: [\"{tcp}\"], tcp: {{ to: origin }} }}
 clusters:
   origin: {{ endpoints: [{endpoints}] }}
+secrets:
+  ecdsa: {{ cert: {{ file: \"{ecdsa}\" }}, key: {{ file: \"{ecdsa}\" }} }}
+  rsa: {{ cert: {{ file: \"{rsa}\" }}, key: {{ file: \"{rsa}\" }} }}
 admin: {{ bind: \"unix:{admin}\" }}
 ",
         tcp = site.tcp,
         endpoints = endpoints.join(", "),
+        ecdsa = site.ecdsa().display(),
+        rsa = site.rsa().display(),
         admin = site.admin().display(),
     )
     .expect("a String takes all");
@@ -68,11 +78,13 @@ mod tests {
         for version in 0..4 {
             let folder = folder.path().to_owned();
             let origins = [address(4), address(5)];
-            let site = Site { folder, http: address(1), tcp: address(2), extra: address(3), origins, workers: 1, version };
+            let [http, h2c, tls, tls_rsa, tcp, extra] = [1, 2, 3, 6, 7, 8].map(address);
+            let site = Site { folder, http, h2c, tls, tls_rsa, tcp, extra, origins, workers: 1, version };
+            site.certify().unwrap();
             write(&site).unwrap();
             let loaded = config::load(&site.path("sluice.yaml")).unwrap();
             let snapshot = config::compile(&loaded, None).unwrap();
-            assert_eq!(snapshot.listeners.len(), 2 + usize::from(version % 2 == 1));
+            assert_eq!(snapshot.listeners.len(), 5 + usize::from(version % 2 == 1));
         }
     }
 }
