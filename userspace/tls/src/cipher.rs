@@ -5,6 +5,7 @@
 //! and sequence number, type, version and length are authenticated (RFC 5246 §6.2.3.3).
 
 use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use buf::{Chunk, Output};
 use rustls::ConnectionTrafficSecrets;
 
 use crate::{
@@ -17,9 +18,6 @@ const TAG_BYTES: usize = 16;
 
 /// Bytes of the nonce that TLS 1.2 sends with each record of AES-GCM.
 const EXPLICIT_NONCE_BYTES: usize = 8;
-
-/// What a record adds to its content at most: header, nonce, type, tag.
-pub(crate) const OVERHEAD_BYTES: usize = HEADER_BYTES + EXPLICIT_NONCE_BYTES + 1 + TAG_BYTES;
 
 /// Records that one AES-GCM key may protect (RFC 8446 §5.5 allows 2^24.5).
 pub(crate) const AES_RECORDS_MAX: u64 = 1 << 24;
@@ -39,6 +37,14 @@ enum Form {
     Tls13,
     Tls12Aes,
     Tls12ChaCha,
+}
+
+/// What a record is sealed with.
+struct Frame {
+    nonce: Nonce,
+    header: [u8; HEADER_BYTES],
+    /// The type, where it is encrypted behind the content.
+    kind: Option<u8>,
 }
 
 /// Where the content of an opened record stands, and its type.
@@ -83,24 +89,51 @@ impl Cipher {
 
     /// Appends a record of `plain` (at most [`PLAIN_BYTES_MAX`]).
     pub(crate) fn seal(&mut self, kind: u8, plain: &[u8], output: &mut Vec<u8>) {
-        let nonce = self.nonce();
         let start = output.len();
-        let (outer, inner): (u8, &[u8]) = if self.form == Form::Tls13 { (kind::DATA, &[kind]) } else { (kind, &[]) };
-        let explicit: &[u8] = if self.form == Form::Tls12Aes { &nonce[NONCE_LEN - EXPLICIT_NONCE_BYTES..] } else { &[] };
-        let header = record::header(outer, explicit.len() + plain.len() + inner.len() + TAG_BYTES);
-        output.extend_from_slice(&header);
-        output.extend_from_slice(explicit);
+        let Frame { nonce, header, kind } = self.frame(kind, plain.len(), output);
+        let kind = kind.as_slice();
         let body = output.len();
-        output.resize(body + plain.len() + inner.len() + TAG_BYTES, 0);
+        output.resize(body + plain.len() + kind.len() + TAG_BYTES, 0);
         let (cipher, end) = output[body..].split_at_mut(plain.len());
         let mut authenticated = [0; AUTHENTICATED_MAX];
-        let authenticated = self.authenticated(header, plain.len(), &mut authenticated);
-        let nonce = Nonce::assume_unique_for_key(nonce);
-        if self.key.seal_out_of_place_scatter(nonce, Aad::from(authenticated), plain, cipher, inner, end).is_err() {
+        let authenticated = Aad::from(self.authenticated(header, plain.len(), &mut authenticated));
+        if self.key.seal_out_of_place_scatter(nonce, authenticated, plain, cipher, kind, end).is_err() {
             // Only wrong lengths can do this. Rather nothing than plain text.
             output.truncate(start);
         }
         self.sequence += 1;
+    }
+
+    /// Appends a record of data whose content (at most [`PLAIN_BYTES_MAX`]) is encrypted where it stands; gives it back when others see it too.
+    pub(crate) fn seal_in_place(&mut self, mut content: Chunk, output: &mut Output) -> Result<(), Chunk> {
+        let length = content.len();
+        let Some(bytes) = content.bytes_mut() else { return Err(content) };
+        let Frame { nonce, header, kind } = self.frame(kind::DATA, length, output.tail());
+        let kind = kind.as_slice();
+        let mut end = [0; 1 + TAG_BYTES];
+        let end = &mut end[..kind.len() + TAG_BYTES];
+        let mut authenticated = [0; AUTHENTICATED_MAX];
+        let authenticated = Aad::from(self.authenticated(header, length, &mut authenticated));
+        let sealed = self.key.seal_in_place_scatter(nonce, authenticated, bytes, kind, end);
+        self.sequence += 1;
+        if sealed.is_err() {
+            // Only wrong lengths can do this, and the peer cannot go on behind the header alone. Rather that than plain text.
+            return Ok(());
+        }
+        output.push(content);
+        output.write(end);
+        Ok(())
+    }
+
+    /// Appends what stands before a record's body of `length` bytes.
+    fn frame(&self, kind: u8, length: usize, output: &mut Vec<u8>) -> Frame {
+        let nonce = self.nonce();
+        let (outer, kind) = if self.form == Form::Tls13 { (kind::DATA, Some(kind)) } else { (kind, None) };
+        let explicit: &[u8] = if self.form == Form::Tls12Aes { &nonce[NONCE_LEN - EXPLICIT_NONCE_BYTES..] } else { &[] };
+        let header = record::header(outer, explicit.len() + length + usize::from(kind.is_some()) + TAG_BYTES);
+        output.extend_from_slice(&header);
+        output.extend_from_slice(explicit);
+        Frame { nonce: Nonce::assume_unique_for_key(nonce), header, kind }
     }
 
     /// Decrypts a whole record where it stands.

@@ -16,6 +16,7 @@ mod client;
 mod fault;
 mod handshake;
 pub mod hello;
+mod hkdf;
 mod identity;
 mod outcome;
 mod protocol;

@@ -11,7 +11,7 @@ use rustls::{
     version::{TLS12, TLS13},
 };
 
-use crate::{Version, handshake::suite_name};
+use crate::{Version, handshake::suite_name, hkdf};
 
 /// What a listener or a cluster speaks.
 #[derive(Clone, Debug)]
@@ -99,7 +99,7 @@ impl Protocol {
         let mut provider = aws_lc_rs::default_provider();
         provider.kx_groups = choose(&self.groups, &GROUPS, |group| group_name(*group)).map_err(SettingsError::UnknownGroup)?;
         provider.cipher_suites =
-            choose(&self.suites, &provider.cipher_suites, |suite| suite_name(suite.suite())).map_err(SettingsError::UnknownSuite)?;
+            choose(&self.suites, &hkdf::suites(), |suite| suite_name(suite.suite())).map_err(SettingsError::UnknownSuite)?;
         let spoken = self.version_min..=self.version_max;
         let mut versions = vec![&TLS13, &TLS12];
         versions.retain(|version| spoken.contains(if **version == TLS13 { &Version::Tls13 } else { &Version::Tls12 }));

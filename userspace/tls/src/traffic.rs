@@ -1,12 +1,12 @@
 //! An established connection: records sealed and opened, and the messages that may still come beside data: alerts, session tickets, changes
 //! of keys. No buffer is held between records but a handshake message that came in pieces.
 
-use buf::{Chunk, Output};
+use buf::{COPY_MAX, Chunk, Output};
 use rustls::ConnectionTrafficSecrets;
 
 use crate::{
     Version,
-    cipher::{Cipher, OVERHEAD_BYTES, Opened},
+    cipher::{Cipher, Opened},
     handshake::{Keeper, Secrets},
     record::{Alert, EXPANSION_MAX, EXPANSION_TLS13_MAX, LEVEL_WARNING, kind},
 };
@@ -202,26 +202,31 @@ impl Traffic {
         }
     }
 
-    /// Takes all of `plain` and appends its records of at most `record_bytes_max` of content each.
+    /// Takes all of `plain` and appends its records of at most `record_bytes_max` of content each. What is large and nobody else's is encrypted
+    /// where it stands, in the buffer the kernel received it into.
     pub(crate) fn seal(&mut self, plain: &mut Output, record_bytes_max: usize, cipher: &mut Output) {
-        let output = cipher.tail();
-        self.transmit(output);
-        // (One piece more or less than thought costs a reallocation, no harm.)
-        output.reserve(plain.len() + (plain.len() / record_bytes_max + 2) * OVERHEAD_BYTES);
-        plain.drain(|piece| {
-            for content in piece.chunks(record_bytes_max) {
-                self.seal_record(content, output);
+        self.transmit(cipher.tail());
+        for mut piece in plain.take(Vec::new()) {
+            while !piece.is_empty() {
+                self.seal_record(piece.split_to(record_bytes_max), cipher);
             }
-        });
+        }
     }
 
-    fn seal_record(&mut self, content: &[u8], output: &mut Vec<u8>) {
+    fn seal_record(&mut self, mut content: Chunk, output: &mut Output) {
         if self.transmit.is_worn() {
-            self.renew(output);
+            self.renew(output.tail());
         }
-        if !self.finished {
-            self.transmit.seal(kind::DATA, content, output);
+        if self.finished {
+            return;
         }
+        if content.len() > COPY_MAX {
+            match self.transmit.seal_in_place(content, output) {
+                Ok(()) => return,
+                Err(shared) => content = shared,
+            }
+        }
+        self.transmit.seal(kind::DATA, &content, output.tail());
     }
 
     /// The key has been used enough: the next one, or the end of what may be sent, for TLS 1.2 has none.
@@ -396,6 +401,41 @@ mod tests {
             assert_eq!(output.len() > before, expected == 1, "the last record, the end, nothing");
         }
         assert!(traffic.finished);
+    }
+
+    /// What is large and alone keeps its memory; what is small, or seen by somebody else, is copied and stays readable there.
+    #[test]
+    fn large_content_is_encrypted_where_it_stands() {
+        let large = || Chunk::from(b"0123456789".repeat(2000));
+        for version in [Version::Tls12, Version::Tls13] {
+            for (mut content, keep, record_bytes_max, is_in_place) in [
+                (Chunk::from(vec![7; 16_000]), false, 16_384, true),
+                (large(), false, 16_384, false), // several records of one block: each sees the others' memory
+                (Chunk::from(vec![7; 16_000]), true, 16_384, false),
+                (Chunk::from("small"), false, 16_384, false),
+            ] {
+                let (mut peer, mut traffic) = ends(version);
+                let (address, wanted) = (content.as_ptr(), content.to_vec());
+                let kept = keep.then(|| content.clone());
+                let (mut plain, mut output) = (Output::default(), Output::default());
+                plain.write(b"head");
+                plain.push(content.split_to(usize::MAX));
+                traffic.seal(&mut plain, record_bytes_max, &mut output);
+                let sealed = output.take(Vec::new());
+                assert_eq!(sealed.iter().any(|piece| piece.as_ptr() == address), is_in_place, "{version:?} {record_bytes_max} {keep}");
+                assert!(kept.is_none_or(|kept| kept[..] == wanted));
+                let mut bytes: Vec<u8> = sealed.iter().flat_map(|piece| piece.to_vec()).collect();
+                let (mut rest, mut opened) = (&mut bytes[..], Vec::new());
+                while !rest.is_empty() {
+                    let length = usize::from(u16::from_be_bytes([rest[3], rest[4]]));
+                    let (record, after) = rest.split_at_mut(5 + length);
+                    let Opened { start, length, .. } = peer.open(record).unwrap_or_else(|alert| panic!("alert {}", alert.0));
+                    opened.extend_from_slice(&record[start..start + length]);
+                    rest = after;
+                }
+                assert_eq!(opened, [b"head", &wanted[..]].concat());
+            }
+        }
     }
 
     #[test]
