@@ -25,10 +25,22 @@ def stream(requests, _context):
     yield from requests
 
 
+# grpc.health.v1 without generated code: what is asked about stands after two bytes; field 1 of an answer is 1, serving, or 2, not.
+HEALTH = {b"": b"\x08\x01", b"test.Echo": b"\x08\x01", b"test.Stopped": b"\x08\x02"}
+
+
+def check(request, context):
+    if request[2:] not in HEALTH:
+        context.abort(grpc.StatusCode.NOT_FOUND, "no such service")
+    return HEALTH[request[2:]]
+
+
 def serve():
     server = grpc.server(ThreadPoolExecutor(8))
     methods = {"Unary": grpc.unary_unary_rpc_method_handler(unary), "Stream": grpc.stream_stream_rpc_method_handler(stream)}
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("test.Echo", methods)])
+    health = {"Check": grpc.unary_unary_rpc_method_handler(check)}
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("grpc.health.v1.Health", health)])
     print(server.add_insecure_port("127.0.0.1:0"), flush=True)
     server.start()
     server.wait_for_termination()

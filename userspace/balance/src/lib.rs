@@ -7,10 +7,12 @@
 extern crate alloc;
 
 mod balancer;
+mod health;
 mod load;
 mod turns;
 mod weights;
 
 pub use balancer::{Balancer, Policy};
+pub use health::{Judge, Standing, together};
 pub use load::{Load, Pick};
 pub use weights::weighted;

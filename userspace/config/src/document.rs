@@ -2,6 +2,7 @@
 //!
 //! Fields that inherit are `Option`s here; [`crate::resolve`] fills them in before anything else looks.
 
+mod health;
 mod tls;
 mod vips;
 
@@ -20,6 +21,7 @@ use crate::scalars::{
 use crate::snapshot::{LogField, LogFormat, LogTarget, Name, OnChange, Policy, Protocol, ProxyProtocol, State};
 use crate::targets::To;
 
+pub(crate) use health::HealthCheck;
 pub(crate) use tls::{Clients, ClusterTls, ListenerTls, Secret, Source, Tickets, TicketsChoice};
 pub(crate) use vips::{Cookies, Dsr, GuardList, L4, L4Limits, SESSION_MAX, Vip};
 
@@ -267,7 +269,6 @@ record! {
 
 record! {
     /// Origins that answer the same requests.
-    later("health")
     struct Cluster {
         /// The origins.
         endpoints: Located<Vec<Located<Endpoint>>>,
@@ -284,6 +285,8 @@ record! {
         /// What its endpoints speak: http1, http2 (without TLS: by prior knowledge), or auto: what they choose by ALPN. Absent: auto with TLS,
         /// http1 without.
         protocol: Option<Located<Protocol>> = None,
+        /// How its endpoints are asked whether they are well; absent: they are believed to be.
+        health: Located<Vec<Located<HealthCheck>>> = Located { at: crate::read::At::default(), value: Vec::new() },
     }
 }
 

@@ -21,4 +21,4 @@ mod watch;
 pub use admin::{ClusterView, ConfigView, DoorError, Doors, EndpointView, ListenerView, RefusalView};
 pub use client::{Answer, Client, ClientError};
 pub use configuration::{Candidate, Engine, read};
-pub use run::{Ending, Error, Handles, Options, run};
+pub use run::{Ending, Error, Handles, Notices, Options, run};

@@ -33,6 +33,8 @@ const NICENESS: i32 = 5;
 const ORDERS_MAX: usize = 8;
 /// How long files are given to become a configuration: of a certificate and its key, one is always written first.
 const DOUBT: Duration = Duration::from_secs(1);
+/// How often the workers are asked for lines for the process's log.
+const NOTICE_INTERVAL: Duration = Duration::from_millis(250);
 /// How often a drain is looked at.
 const DRAIN_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -63,7 +65,12 @@ pub struct Handles {
     pub heartbeats: Vec<Arc<AtomicU64>>,
     /// The workers.
     pub engine: Box<dyn Engine>,
+    /// The next line that the workers have for the process's log.
+    pub notices: Notices,
 }
+
+/// Gives lines one after the other, as long as there are any.
+pub type Notices = Box<dyn FnMut() -> Option<String> + Send>;
 
 impl fmt::Debug for Handles {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -197,6 +204,7 @@ impl Conductor {
         let watchdog = Watchdog::from_environment(handles.heartbeats, &page);
         let watched_by = Rc::clone(&notifier);
         tokio_uring::spawn(async move { watchdog.watch(&watched_by).await });
+        tokio_uring::spawn(write_notices(handles.notices));
         let lines = Lines { stats: Desk::open("stats", handles.reader)?, orders, log };
         let office = Rc::new(Office::new(status, lines, options.is_config_api, &page));
         let counters = Counters::new(&page, &options.version);
@@ -388,6 +396,16 @@ impl Conductor {
         if self.office.log.send(log::Order::Finish(done)).await.is_ok() {
             drop(finished.await);
         }
+    }
+}
+
+/// Writes what the workers have to say.
+async fn write_notices(mut notices: Notices) {
+    loop {
+        while let Some(notice) = notices() {
+            tracing::warn!("{notice}");
+        }
+        time::sleep(NOTICE_INTERVAL).await;
     }
 }
 

@@ -1,7 +1,7 @@
 //! The live side of a cluster on one worker: who is chosen, and the idle connections of each endpoint. Keyed by address, so that it survives
 //! configurations.
 
-use balance::{Balancer, Pick};
+use balance::{Balancer, Pick, Standing};
 use core::cell::RefCell;
 use exchange::{Pool, Traffic};
 use io::Ring;
@@ -11,7 +11,7 @@ use std::{rc::Rc, sync::Arc};
 
 use config::{ClusterSlot, Policy};
 
-use crate::{House, route::CLASSES};
+use crate::{Health, House, route::CLASSES};
 
 /// A cluster as this worker sees it.
 pub struct Cluster {
@@ -41,6 +41,8 @@ pub struct Endpoint {
     pub(crate) duration: Histogram,
     /// By class of status: none, 1xx to 5xx.
     responses: [Counter; 6],
+    /// What is known of its health.
+    health: Arc<Health>,
     /// Requests that wait for a connection.
     pub(crate) waiting: core::cell::Cell<u32>,
     /// Settings of TLS with sessions of its own to resume, and what they were made from.
@@ -126,13 +128,21 @@ impl Cluster {
 
     /// Chooses an endpoint, not the one at `avoid` if there is another.
     pub(crate) fn pick(&self, random: u64, avoid: Option<usize>) -> Option<(Rc<Endpoint>, Pick)> {
-        let mut balancer = self.balancer.borrow_mut();
-        let pick = match avoid {
-            Some(avoid) if self.endpoints.len() > 1 => balancer.pick(random, |index| index != avoid),
-            Some(_) | None => balancer.pick(random, |_| true),
-        }?;
+        let other = avoid.and_then(|avoid| self.pick_of(random, |index| index != avoid));
+        let pick = other.or_else(|| self.pick_of(random, |_| true))?;
         let endpoint = self.endpoints.get(pick.index())?;
         Some((Rc::clone(endpoint), pick))
+    }
+
+    /// One that is up, or else one that nobody has looked at yet.
+    fn pick_of(&self, random: u64, usable: impl Fn(usize) -> bool) -> Option<Pick> {
+        let mut balancer = self.balancer.borrow_mut();
+        if self.config.health.is_empty() {
+            return balancer.pick(random, usable);
+        }
+        let is = |index: usize, standing| self.endpoints.get(index).is_some_and(|endpoint| endpoint.health.standing() == standing);
+        let up = balancer.pick(random, |index| usable(index) && is(index, Standing::Up));
+        up.or_else(|| balancer.pick(random, |index| usable(index) && is(index, Standing::Unknown)))
     }
 
     /// Its endpoints.
@@ -169,6 +179,7 @@ impl Endpoint {
                 let labels = [("cluster", &**cluster), ("endpoint", &*config.name), ("class", class)];
                 page.counter(&metrics::UPSTREAM_RESPONSES, &labels)
             }),
+            health: house.shared().health(cluster, &config.address),
             waiting: core::cell::Cell::new(0),
             sessions: RefCell::default(),
             name: Rc::from(&*config.name),

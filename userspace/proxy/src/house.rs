@@ -10,7 +10,7 @@ use io::{Ring, Timer};
 use model::{Address, Cause, Head, Instant, Record};
 use stats::{Counter, LinesWriter, Page, metrics};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     rc::Rc,
     sync::{Arc, atomic::AtomicU32},
 };
@@ -19,13 +19,16 @@ use config::{ClusterSlot, Snapshot};
 use exchange::Lending;
 
 use crate::{
-    Cluster, Listener,
+    Cluster, Health, Listener,
+    health::{self, Patients},
     log::Log,
     route::{RouteCounters, Routes},
 };
 
 /// Handshakes begun in one turn of the worker's loop; the others wait for the next.
 const HANDSHAKES_A_TURN_MAX: u32 = 8;
+/// Lines for the process's log that wait to be written.
+const NOTICES_MAX: usize = 256;
 
 /// One worker's share of the proxy. Everything in it belongs to the worker's thread, except [`Shared`].
 pub struct House {
@@ -40,7 +43,8 @@ pub struct House {
     faults: Vec<Counter>,
     random: RefCell<fastrand::Rng>,
     shared: Arc<Shared>,
-    alone: bool,
+    patients: Patients,
+    workers: u32,
     draining: Cell<Option<Instant>>,
     /// The turn in which a handshake was last begun, and how many were in it.
     handshakes: Cell<(u64, u32)>,
@@ -72,6 +76,8 @@ pub struct HouseOptions {
 pub struct Shared {
     lendings: std::sync::Mutex<HashMap<(config::Name, Address), Arc<Lending>>>,
     connections: std::sync::Mutex<HashMap<config::Name, Arc<AtomicU32>>>,
+    healths: std::sync::Mutex<HashMap<(config::Name, Address), Arc<Health>>>,
+    notices: std::sync::Mutex<VecDeque<String>>,
 }
 
 impl Shared {
@@ -87,10 +93,31 @@ impl Shared {
         Arc::clone(connections.entry(Arc::clone(listener)).or_default())
     }
 
+    /// What workers know of the health of a cluster's endpoint.
+    pub fn health(&self, cluster: &config::Name, address: &Address) -> Arc<Health> {
+        let mut healths = self.healths.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Arc::clone(healths.entry((Arc::clone(cluster), address.clone())).or_default())
+    }
+
+    /// Leaves a line for the process's log; the oldest goes when there are too many.
+    pub(crate) fn tell(&self, notice: String) {
+        let mut notices = self.notices.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if notices.len() >= NOTICES_MAX {
+            notices.pop_front();
+        }
+        notices.push_back(notice);
+    }
+
+    /// The oldest line for the process's log.
+    pub fn notice(&self) -> Option<String> {
+        self.notices.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop_front()
+    }
+
     /// Forgets what only this table still holds.
     fn tidy(&self) {
         self.lendings.lock().unwrap_or_else(std::sync::PoisonError::into_inner).retain(|_, lending| Arc::strong_count(lending) > 1);
         self.connections.lock().unwrap_or_else(std::sync::PoisonError::into_inner).retain(|_, count| Arc::strong_count(count) > 1);
+        self.healths.lock().unwrap_or_else(std::sync::PoisonError::into_inner).retain(|_, health| Arc::strong_count(health) > 1);
     }
 }
 
@@ -112,7 +139,8 @@ impl House {
             faults,
             random: RefCell::new(fastrand::Rng::with_seed(seed)),
             shared,
-            alone: workers == 1,
+            patients: Patients::default(),
+            workers,
             draining: Cell::new(None),
             handshakes: Cell::new((0, 0)),
             connections: Cell::new(0),
@@ -273,7 +301,21 @@ impl House {
 
     /// Whether it is the only worker.
     pub(crate) fn alone(&self) -> bool {
-        self.alone
+        self.workers == 1
+    }
+
+    /// Which worker it is, from 0, and of how many.
+    pub(crate) fn place(&self) -> (u32, u32) {
+        (self.worker, self.workers)
+    }
+
+    pub(crate) fn patients(&self) -> &Patients {
+        &self.patients
+    }
+
+    /// Asks the endpoints of the configuration in force how they are, those that are this worker's to ask.
+    pub fn check_health(self: &Rc<Self>) {
+        health::follow(self, &self.snapshot());
     }
 
     pub(crate) fn random(&self) -> u64 {

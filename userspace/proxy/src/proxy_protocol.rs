@@ -133,6 +133,18 @@ pub(crate) fn write(version: ProxyProtocol, client: &Address, target: Option<&Ad
     }
 }
 
+/// Writes the header of a connection that is our own: nobody is behind us.
+pub(crate) fn write_own(version: ProxyProtocol, out: &mut Vec<u8>) {
+    match version {
+        ProxyProtocol::V1 => out.extend_from_slice(b"PROXY UNKNOWN\r\n"),
+        ProxyProtocol::V2 => {
+            out.extend_from_slice(SIGNATURE);
+            // LOCAL, UNSPEC.
+            out.extend_from_slice(&[0x20, 0, 0, 0]);
+        }
+    }
+}
+
 fn write_v2(pair: Option<(SocketAddr, SocketAddr)>, out: &mut Vec<u8>) {
     out.extend_from_slice(SIGNATURE);
     let Some((client, target)) = pair else {

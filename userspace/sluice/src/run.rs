@@ -90,8 +90,10 @@ fn start(candidate: Candidate, doors: Doors, (workers, kernel): (usize, Option<K
     let fleet = Fleet::start(&snapshot, FleetOptions { hub: hub.clone(), lines, forced, give_back: allocator::give_back })
         .context("the workers cannot start")?;
     let heartbeats = fleet.pulses().iter().map(|pulse| Arc::clone(&pulse.beats)).collect();
+    let shared = Arc::clone(fleet.shared());
+    let notices = Box::new(move || shared.notice());
     let engine = Box::new(Workers { fleet, kernel, snapshot });
-    Ok(Handles { candidate, doors, hub, reader, lines: line_readers, heartbeats, engine })
+    Ok(Handles { candidate, doors, hub, reader, lines: line_readers, heartbeats, engine, notices })
 }
 
 /// The workers as control knows them.

@@ -38,6 +38,7 @@ labels! {
     KIND = "kind" 4,
     METHOD = "method" 1_000,
     STATUS = "status" 20,
+    RESULT = "result" 32,
     WORKER = "worker" 1_024,
     VERSION = "version" 8,
 }
@@ -72,6 +73,9 @@ metrics! {
     UPSTREAM_LENDING_FULL Counter "upstream_lending_full_total" [CLUSTER] "Idle connections closed because the place where other workers can take them was full.",
     UPSTREAM_IDLE_FULL Counter "upstream_idle_full_total" [CLUSTER] "Connections closed after use because the worker kept as many idle ones as it may.",
     UPSTREAM_OVERFLOW Counter "upstream_overflow_total" [CLUSTER] "Attempts refused because a limit of the cluster was reached.",
+    UPSTREAM_UP Gauge "upstream_up" [CLUSTER, ENDPOINT] "1 while the endpoint's health checks say that it is up, 0 while they do not.",
+    HEALTH_CHECKS Counter "health_checks_total" [CLUSTER, ENDPOINT, RESULT] "Looks at an endpoint's health by result: good, or why not.",
+    HEALTH_CHANGES Counter "health_changes_total" [CLUSTER, ENDPOINT] "Times that an endpoint came up or went down.",
     RETRIES Counter "retries_total" [CLUSTER] "Attempts after the first.",
 
     FAULTS Counter "faults_total" [REASON] "Exchanges and connections that ended other than well.",

@@ -57,6 +57,7 @@ pub struct Fleet {
     workers: Vec<Hand>,
     sockets: Sockets,
     features: Features,
+    shared: Arc<Shared>,
 }
 
 /// One worker, from outside.
@@ -114,7 +115,7 @@ impl Fleet {
         }
         let features = workers.first().map(|(_, features)| *features).ok_or(StartError::Silent(0))?;
         let workers = workers.into_iter().map(|(hand, _)| hand).collect();
-        let mut fleet = Self { workers, sockets, features };
+        let mut fleet = Self { workers, sockets, features, shared };
         fleet.commit(snapshot, opened)?;
         Ok(fleet)
     }
@@ -122,6 +123,11 @@ impl Fleet {
     /// What the engine uses of this kernel.
     pub fn features(&self) -> Features {
         self.features
+    }
+
+    /// What the workers share: what they know of endpoints' health, and lines for the process's log.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// The workers' signs of life.

@@ -65,6 +65,7 @@ impl Worker {
                 house.sweep();
             }
         });
+        worker.house.check_health();
         worker
     }
 
@@ -79,6 +80,7 @@ impl Worker {
             self.close(&key);
         }
         let old = self.house.take(Arc::clone(&change.snapshot));
+        self.house.check_health();
         for (name, address, descriptor) in change.opened {
             if let Some(config) = change.snapshot.listeners.get(&name) {
                 let listener = self.house.listener(config);

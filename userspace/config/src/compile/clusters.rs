@@ -102,6 +102,7 @@ impl Compiler<'_> {
             connect: cluster.timeouts.connect.and_then(|limit| limit.0),
             idle: cluster.timeouts.idle.and_then(|limit| limit.0),
         };
+        let protocol = self.protocol(cluster);
         let limits = ClusterLimits { connections: cluster.limits.connections.0, pending: cluster.limits.pending.0 };
         Cluster {
             name,
@@ -112,7 +113,8 @@ impl Compiler<'_> {
             limits,
             proxy_protocol: cluster.proxy_protocol,
             tls: cluster.tls.as_ref().and_then(|tls| self.cluster_tls(tls, cluster, old.and_then(|old| old.tls.as_ref()))),
-            protocol: self.protocol(cluster),
+            protocol,
+            health: self.health(cluster, protocol),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! are compared, and the old `Arc` is taken over.
 
 mod clusters;
+mod health;
 mod http;
 mod l4;
 mod listeners;

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod amounts;
+mod health;
 mod http;
 mod l4;
 mod tls;
@@ -13,6 +14,7 @@ use serde_json::json;
 pub(crate) use addresses::{AdminSocket, Bind, Trusted};
 pub(crate) use amounts::{CountLimit, Number, Period, Size, SizeLimit, TimeLimit};
 use amounts::{show_time, whole_number};
+pub(crate) use health::{HealthHost, HealthPath, StatusRange};
 pub(crate) use http::{HeaderName, HeaderValue, Method};
 pub(crate) use l4::{FilePath, Instance, Interface, PortRange, Prefix, RateLimit, Snat, TableSize, VipPorts};
 

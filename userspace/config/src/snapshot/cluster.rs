@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use model::Address;
 
-use super::{ClusterTls, Name};
+use super::{ClusterTls, HealthCheck, Name};
 
 /// A set of endpoints that answer the same requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Cluster {
     pub tls: Option<Arc<ClusterTls>>,
     /// What its endpoints speak.
     pub protocol: Protocol,
+    /// How its endpoints are asked whether they are well; empty: they are not.
+    pub health: Vec<HealthCheck>,
 }
 
 /// A cluster's place. It outlives updates; a slot that is given to another name gets another `birth`, so a slot that

@@ -5,6 +5,7 @@
 //! state: health, load and counters are kept beside it, by cluster name and address.
 
 mod cluster;
+mod health;
 mod http;
 mod listener;
 mod process;
@@ -20,6 +21,7 @@ use crate::contents::Kept;
 use crate::origin::Origin;
 
 pub use cluster::{Cluster, ClusterLimits, ClusterSlot, ClusterTimeouts, Endpoint, Policy, Protocol, ProxyProtocol, State};
+pub use health::{HealthCheck, HealthKind};
 pub use http::{Action, HeaderEdits, HeaderField, HttpListener, Reply, Retry, Route, Target, Targets};
 pub use listener::{ForwardedFrom, Kind, Listener, ListenerLimits, ListenerTimeouts, OnChange, TcpListener};
 pub use process::{AccessLog, Admin, LogField, LogFormat, LogTarget, Metrics, Process};

@@ -81,6 +81,8 @@ pub struct EndpointView {
     pub weight: u32,
     /// Free words about it.
     pub labels: BTreeMap<String, String>,
+    /// What its health checks say: up, or down; `unchecked` without any.
+    pub health: String,
     /// Attempts sent.
     pub requests: i64,
     /// Percentiles of the time to its response's head, in seconds.
@@ -116,6 +118,7 @@ pub(super) fn clusters(snapshot: &Snapshot, view: &View) -> Vec<ClusterView> {
     let failures = sums("sluice_upstream_connect_failures_total");
     let retries = sums("sluice_retries_total");
     let requests = by_endpoint(view, "sluice_upstream_requests_total");
+    let up = by_endpoint(view, "sluice_upstream_up");
     let durations = by_endpoint(view, "sluice_upstream_duration_seconds");
     let cluster = |cluster: &alloc::sync::Arc<config::Cluster>| ClusterView {
         name: cluster.name.to_string(),
@@ -131,6 +134,12 @@ pub(super) fn clusters(snapshot: &Snapshot, view: &View) -> Vec<ClusterView> {
                 address: endpoint.name.to_string(),
                 weight: endpoint.weight,
                 labels: endpoint.labels.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+                health: if cluster.health.is_empty() {
+                    "unchecked".to_owned()
+                } else {
+                    let is_up = up.get(&(&*cluster.name, &*endpoint.name)).is_some_and(|series| series.value > 0);
+                    if is_up { "up" } else { "down" }.to_owned()
+                },
                 requests: requests.get(&(&*cluster.name, &*endpoint.name)).map_or(0, |series| series.value),
                 seconds: durations.get(&(&*cluster.name, &*endpoint.name)).map(|series| series.seconds.clone()).unwrap_or_default(),
             })

@@ -90,6 +90,7 @@ impl Scene {
             lines: vec![lines_reader],
             heartbeats: vec![Arc::clone(&heartbeat)],
             engine: Box::new(Workers { told: Arc::clone(&told), applied: applied_to }),
+            notices: Box::new(|| None),
         };
         let options = Options { config: path, is_config_api, version: "test".to_owned() };
         let running = thread::spawn(|| control::run(options, handles));
