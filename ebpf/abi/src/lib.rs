@@ -16,6 +16,7 @@ mod flow;
 mod guard;
 mod hash;
 mod nat;
+mod probe;
 mod quic;
 mod service;
 mod settings;
@@ -31,6 +32,7 @@ pub use flow::{FlowKey, Fragment, FragmentKey, Pin, Session, pin_flags, tcp_flag
 pub use guard::{GUARD_BLOCK_WORDS, GUARD_V4_BLOCKS, GUARD_V6_BITS, Guard, GuardVerdict, HostsOf24, SourceRate, v4_block, v6_filter_bits};
 pub use hash::{flow_hash, slot_of};
 pub use nat::{NatFlow, Origin, OriginKey, PoolAddress, PoolKey};
+pub use probe::{PROBE_ACCEPTED, PROBE_NO_WAY, PROBE_PORT_FIRST, PROBE_PORTS, PROBE_REFUSED, PROBE_WAITING, ProbeFrame};
 pub use quic::{QUIC_ID_BYTES, QuicId, QuicKey};
 pub use service::{
     MODE_DSR, MODE_ECHO, MODE_NAT_GATEWAY, MODE_NAT_POOL, MODE_TERMINATE, PortKey, PortRange, Ports, Service, VIA_GUE, VIA_IPIP, VIA_L2,
@@ -118,6 +120,8 @@ pub mod limits {
     pub const GUARD_V6: u32 = 1 << 20;
     /// QUIC nodes: server ids over all services.
     pub const QUIC_NODES: u32 = 65536;
+    /// Probes that wait for their answer.
+    pub const PROBES: u32 = 65536;
     /// Numbers whose owners are remembered: `IDENTITIES` (hash, `u64`: kind in the high half, number in the low -> `u64`: hash of the owner's
     /// name), which no program reads: it lets a later process give the same things the same numbers.
     pub const IDENTITIES: u32 = BACKENDS + TABLES + SERVICES;

@@ -6,7 +6,7 @@ use crate::parse::Parsed;
 use crate::verdict::{Step, Verdict};
 use crate::wire::{ETHERNET_BYTES, EtherType, IPV4, IPV6, Macs, Tag};
 use abi::{Address, Backend, Mac, Reason, Settings};
-use aya_ebpf::bindings::{BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_SUCCESS, bpf_fib_lookup};
+use aya_ebpf::bindings::{BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_NOT_FWDED, BPF_FIB_LKUP_RET_SUCCESS, bpf_fib_lookup};
 use aya_ebpf::helpers;
 use core::mem;
 
@@ -74,6 +74,12 @@ impl Hop {
         packet.write(0, self.macs)
     }
 
+    /// The interface that the packet leaves by.
+    #[inline(always)]
+    pub fn interface(&self, packet: &Packet) -> u32 {
+        if self.interface == 0 { packet.interface() } else { self.interface }
+    }
+
     /// Send the packet off; nothing may be changed after it.
     #[inline(always)]
     pub fn send(&self) -> Verdict {
@@ -99,7 +105,7 @@ pub fn to_backend(packet: &Packet, backend: &Backend, settings: &Settings, link:
     Ok(Hop { macs: Macs { destination: halves(mac), source }, interface })
 }
 
-/// The next hop as the kernel's routes and neighbours have it.
+/// The next hop as the kernel's routes and neighbours have it. What is for this machine itself goes up to the stack.
 #[inline(always)]
 pub fn by_routes(packet: &Packet, source: &Address, destination: &Address) -> Step<Hop> {
     // SAFETY: integers and unions of integers.
@@ -121,6 +127,7 @@ pub fn by_routes(packet: &Packet, source: &Address, destination: &Address) -> St
             let interface = if question.ifindex == packet.interface() { 0 } else { question.ifindex };
             Ok(Hop { macs: Macs { destination: halves(question.dmac), source: halves(question.smac) }, interface })
         }
+        BPF_FIB_LKUP_RET_NOT_FWDED => Err(Verdict::PASS),
         BPF_FIB_LKUP_RET_NO_NEIGH => Err(Verdict::pass_for(Reason::Unresolved)),
         _ => Err(Verdict::drop(Reason::NoNeighbour)),
     }

@@ -23,6 +23,9 @@ impl Verdict {
     /// Out of the interface it came in by.
     pub const TRANSMIT: Self = Self(xdp_action::XDP_TX);
 
+    /// Understood and taken: nobody else needs it.
+    pub const TAKEN: Self = Self(xdp_action::XDP_DROP);
+
     /// Up to the stack, counted.
     #[inline(always)]
     pub const fn pass_for(reason: Reason) -> Self {

@@ -62,6 +62,8 @@ unsafe impl Wire for abi::GueHeader {}
 unsafe impl Wire for abi::Candidates {}
 // SAFETY: repr(C), four words.
 unsafe impl Wire for abi::Address {}
+// SAFETY: repr(C), six halves.
+unsafe impl Wire for abi::ProbeFrame {}
 
 impl Ipv4 {
     /// The header of a packet that we make: not to be fragmented, with its checksum.

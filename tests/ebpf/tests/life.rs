@@ -96,6 +96,19 @@ fn what_is_pinned_survives_and_is_adopted() {
 }
 
 #[test]
+fn an_interface_that_comes_again_is_attached_to_again() {
+    namespace::enter();
+    let place = Place::new("again");
+    drop(Balancer::open(place.folder()).expect("loads").attach(&[("out", Wish::Auto)]).expect("attached"));
+    for command in [&["link", "del", "out"][..], &["link", "add", "out", "type", "veth", "peer", "name", "wire"]] {
+        assert!(Command::new("ip").args(command).status().expect("iproute2").success(), "{command:?}");
+    }
+    let attachments = Balancer::open(place.folder()).expect("loads").attach(&[("out", Wish::Auto)]).expect("attached");
+    assert_eq!(attachments, [attachment("out", Mode::Native, false)]);
+    assert!(attached("out").is_some());
+}
+
+#[test]
 fn another_layout_is_refused() {
     let place = Place::new("layout");
     drop(Balancer::open(place.folder()).expect("loads"));
@@ -146,7 +159,7 @@ fn the_origin_s_side_lives_as_long() {
 #[test]
 fn every_map_is_pinned_or_scratch() {
     let ebpf = aya::Ebpf::load(l4::programs::BALANCER).expect("root");
-    let scratch = ["NOTES", "BUDGETS", "FLOOD", "TCP_COPY", "SOURCES"];
+    let scratch = ["NOTES", "PROBES", "BUDGETS", "FLOOD", "TCP_COPY", "SOURCES"];
     let all: BTreeSet<&str> = ebpf.maps().map(|(name, _)| name).filter(|name| !name.starts_with('.')).collect();
     let known: BTreeSet<&str> = MAPS.iter().copied().chain(scratch).collect();
     assert_eq!(all, known);

@@ -107,9 +107,12 @@ pub(crate) fn attach_all(program: &mut Xdp, folder: &Folder, interfaces: &[(&str
 /// Attach `program` to an interface, or give it the attachment that an earlier process left there.
 fn attach(program: &mut Xdp, folder: &Folder, interface: &str, wish: Wish) -> Result<Attachment, AttachError> {
     for mode in modes(wish) {
-        if let Some(link) = pinned(folder, interface, mode) {
-            take_over(program, link).map_err(|error| other(interface, &error))?;
-            return Ok(Attachment { interface: interface.to_owned(), mode, adopted: true });
+        let Some(link) = pinned(folder, interface, mode) else { continue };
+        match take_over(program, link) {
+            Ok(()) => return Ok(Attachment { interface: interface.to_owned(), mode, adopted: true }),
+            // It was attached to an interface of that name that is gone.
+            Err(ProgramError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::ENOLINK) => {}
+            Err(error) => return Err(other(interface, &error)),
         }
     }
     // An attachment of a mode that is no longer wished for holds the hook.

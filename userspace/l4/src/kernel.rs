@@ -39,6 +39,20 @@ impl Maps for Balancer {
 }
 
 impl Balancer {
+    /// Notes that the states of backends were last true in this second since boot.
+    pub fn put_probed_s(&mut self, second: u32) -> Result<(), MapError> {
+        self.hash("IDENTITIES")?.insert(PROBED, u64::from(second), 0)
+    }
+
+    /// When the states of backends were last true, in seconds since boot; `None` when nobody probes.
+    pub fn probed_s(&mut self) -> Result<Option<u32>, MapError> {
+        match self.hash::<u64, u64>("IDENTITIES")?.get(&PROBED, 0) {
+            Ok(second) => Ok(u32::try_from(second).ok()),
+            Err(MapError::KeyNotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Everything that the maps hold: nothing in new ones, all of an earlier process's in those that were taken over.
     pub fn held(&mut self) -> Result<Held, MapError> {
         let settings = self.settings()?;
@@ -86,6 +100,9 @@ fn written<T>(table: Result<T, MapError>) -> Result<Option<T>, MapError> {
         Err(error) => Err(error),
     }
 }
+
+/// Beside the identities, whose kinds are smaller, and no number: when backends were last probed.
+const PROBED: u64 = u64::MAX;
 
 fn identity_key(kind: Kind, number: u32) -> u64 {
     (kind as u64) << 32 | u64::from(number)

@@ -3,6 +3,7 @@
 //! Dropping a [`Balancer`] changes nothing for packets: maps and attachments are pinned. Only [`Folder::remove`] ends it.
 
 use crate::attach::{self, AttachError, Attachment, Wish};
+use crate::path;
 use crate::pin::{Folder, Left, PinError};
 use crate::programs;
 use aya::maps::{Map, MapError};
@@ -81,6 +82,8 @@ impl Balancer {
         }
         let mut ebpf = loader.load(programs::BALANCER)?;
         program(&mut ebpf)?.load()?;
+        let probe: &mut Xdp = ebpf.program_mut(path::PROGRAM).ok_or(ProgramError::NotLoaded)?.try_into()?;
+        probe.load()?;
         let mut balancer = Self { ebpf, folder, adopted: left == Left::Maps };
         if !balancer.adopted {
             // From now on they are ours, even if nothing else is ever written.
@@ -102,6 +105,11 @@ impl Balancer {
     /// The program itself, to be run on packets in tests and measured.
     pub fn program(&mut self) -> Result<&mut Xdp, LoadError> {
         program(&mut self.ebpf)
+    }
+
+    /// Another program of the same object.
+    pub(crate) fn program_of(&self, name: &str) -> Result<&Xdp, ProgramError> {
+        self.ebpf.program(name).ok_or(ProgramError::NotLoaded)?.try_into()
     }
 
     /// A map as the kernel's interface has it.

@@ -4,13 +4,15 @@
 //! plan remembers (slots that are away, numbers given out) stands in the maps as well, so that a later process goes on from them.
 
 use alloc::{boxed::Box, collections::BTreeMap, string::ToString, sync::Arc, vec::Vec};
-use core::net::{Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use abi::{Away, AwayKey, Backend, Mac, Origin, OriginKey, PoolAddress, PortKey, Ports, Service, Settings, Slot, backend_flags, limits};
 use config::{Cluster, ClusterSlot, Endpoint, Snapshot, State};
 use hashbrown::HashMap;
+use model::Address;
 
 use crate::numbers::{Identity, Numbers};
+use crate::probes::Target;
 use crate::services;
 use crate::tables::{Family, Table, TableMember, Wanted, members_of};
 use crate::{Slots, TableSize};
@@ -191,6 +193,28 @@ impl Plan {
         self.tables.iter().map(|(number, table)| (*number, &*table.slots))
     }
 
+    /// The numbers of the service and the backend that a probe's packet goes by and to.
+    pub(crate) fn numbers_of(&self, target: &Target) -> Option<(u32, u32)> {
+        let service = self.numbers.services.of(services::identity(&target.vip, Family::of(target.address)));
+        let backend = self.numbers.backends.of(identity_of_backend(&target.cluster, &Address::Tcp(target.origin)));
+        (service != 0 && backend != 0).then_some((service, backend))
+    }
+
+    /// Whether the maps say that an endpoint of a cluster is up; one that they do not know is.
+    pub fn was_up(&self, cluster: &Cluster, endpoint: &Endpoint) -> bool {
+        let number = self.numbers.backends.of(backend_identity(cluster, endpoint));
+        self.backends.get(&number).is_none_or(|backend| number == 0 || backend.flags & backend_flags::DOWN == 0)
+    }
+
+    /// The addresses of all backends that packets may still go to.
+    pub fn backend_addresses(&self) -> Vec<IpAddr> {
+        let live = self.backends.iter().filter(|(number, backend)| **number != 0 && !backend.address.is_none());
+        let mut addresses: Vec<IpAddr> = live.map(|(_, backend)| IpAddr::from(backend.address.bytes()).to_canonical()).collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        addresses
+    }
+
     /// When, in seconds since boot, the next plan will differ though nothing else changed.
     pub fn settles_at(&self, settle_s: u32) -> Option<u32> {
         let tables = self.tables.values().filter_map(|table| table.slots.settles_at(settle_s));
@@ -287,7 +311,11 @@ fn clusters(tables: &BTreeMap<(ClusterSlot, Family), Arc<Cluster>>) -> impl Iter
 }
 
 fn backend_identity(cluster: &Cluster, endpoint: &Endpoint) -> Identity {
-    Identity::of(&["backend", &cluster.name, &endpoint.address.to_string()])
+    identity_of_backend(&cluster.name, &endpoint.address)
+}
+
+fn identity_of_backend(cluster: &str, address: &Address) -> Identity {
+    Identity::of(&["backend", cluster, &address.to_string()])
 }
 
 pub(crate) fn table_identity(cluster: &Cluster, family: Family) -> Identity {

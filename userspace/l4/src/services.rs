@@ -40,7 +40,7 @@ pub(crate) fn families(vip: &Vip) -> Vec<Family> {
 /// Everything that needs a service's number.
 pub(crate) fn identities(snapshot: &Snapshot) -> Vec<Identity> {
     let echo = ECHO.iter().map(|which| Identity::of(&["echo", which]));
-    let vips = snapshot.vips.values().flat_map(|vip| families_of_addresses(vip).into_iter().map(|family| identity(vip, family)));
+    let vips = snapshot.vips.values().flat_map(|vip| families_of_addresses(vip).into_iter().map(|family| identity(&vip.name, family)));
     if snapshot.vips.is_empty() { Vec::new() } else { echo.chain(vips).collect() }
 }
 
@@ -51,8 +51,8 @@ fn families_of_addresses(vip: &Vip) -> Vec<Family> {
     families
 }
 
-fn identity(vip: &Vip, family: Family) -> Identity {
-    Identity::of(&["service", &vip.name, family.name()])
+pub(crate) fn identity(vip: &str, family: Family) -> Identity {
+    Identity::of(&["service", vip, family.name()])
 }
 
 /// Writes services, ports, addresses, pools and origins into a plan that has its numbers and tables.
@@ -65,7 +65,7 @@ pub(crate) fn place(plan: &mut Plan, before: &Plan, wishes: Wishes<'_>) -> Resul
     let mut origins = HashMap::new();
     for vip in snapshot.vips.values() {
         for family in families_of_addresses(vip) {
-            let number = plan.numbers.services.of(identity(vip, family));
+            let number = plan.numbers.services.of(identity(&vip.name, family));
             let service = service(plan, snapshot, vip, family, &pools);
             plan.services.insert(number, service);
             plan.service_names.insert(number, alloc::format!("{}/{}", vip.name, family.name()).into());
@@ -187,7 +187,7 @@ fn place_echo(plan: &mut Plan, snapshot: &Snapshot) {
     let mut answers: BTreeMap<IpAddr, Option<bool>> = BTreeMap::new();
     for vip in snapshot.vips.values() {
         for ip in &vip.addresses {
-            let service = plan.services.get(&plan.numbers.services.of(identity(vip, Family::of(*ip))));
+            let service = plan.services.get(&plan.numbers.services.of(identity(&vip.name, Family::of(*ip))));
             let lives = service
                 .filter(|service| service.mode != MODE_TERMINATE)
                 .map(|service| plan.tables.get(&service.table).is_some_and(crate::tables::Table::lives));

@@ -1,7 +1,8 @@
 //! The kernel layer of a running process: opened before rights are given up, then kept by a thread of its own.
 //!
-//! The thread takes configurations, and by itself does what only time asks for: slots that have settled, pins that are over. When the process
-//! dies, packets go on as they went; the next start finds what this one left. `sluice l4 unload` ends it.
+//! The thread takes configurations, and by itself does what only time asks for: probes of backends, next hops that have to stay known, slots
+//! that have settled, pins that are over. When the process dies, packets go on as they went, to the backends that were up last; the next
+//! start finds what this one left. `sluice l4 unload` ends it.
 
 use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -10,8 +11,8 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use config::{Attach, L4, Snapshot};
-use l4::{Balancer, Folder, Machine, Mode, Plan, Wish, Wishes};
+use config::{Attach, Cluster, Endpoint, L4, Snapshot};
+use l4::{Balancer, Folder, Machine, Mode, Neighbours, Plan, Prober, Wish, Wishes};
 use nix::{
     ifaddrs::getifaddrs,
     sys::socket::{SockaddrIn, SockaddrIn6},
@@ -27,6 +28,8 @@ const PINS_EVERY: u32 = 10;
 pub(crate) struct Kernel {
     balancer: Balancer,
     plan: Plan,
+    prober: Prober,
+    neighbours: Neighbours,
     snapshot: Arc<Snapshot>,
 }
 
@@ -48,8 +51,10 @@ impl Kernel {
         if balancer.adopted() {
             tracing::info!("the kernel layer {:?} of an earlier process was taken over", snapshot.l4.instance);
         }
-        let mut kernel = Self { balancer, plan, snapshot: Arc::clone(snapshot) };
+        let prober = Prober::open().context("backends cannot be probed")?;
+        let mut kernel = Self { balancer, plan, prober, neighbours: Neighbours::default(), snapshot: Arc::clone(snapshot) };
         kernel.apply(snapshot)?;
+        kernel.neighbours.refresh(&kernel.plan.backend_addresses());
         kernel.attach(&snapshot.l4)?;
         Ok(kernel)
     }
@@ -62,21 +67,43 @@ impl Kernel {
     }
 
     fn keep(&mut self, inbox: &mpsc::Receiver<Order>) {
-        for tick in 1_u32.. {
-            match inbox.recv_timeout(TICK) {
+        let (mut tick, mut ticks_at) = (0_u32, now());
+        loop {
+            let rest = self.prober.rest(now(), ticks_at.saturating_sub(now()));
+            match inbox.recv_timeout(rest) {
                 Ok(order) => {
                     let applied = self.change(&order.snapshot).map_err(|error| format!("the kernel layer: {error:#}"));
                     // Who asked and does not wait any more has ended.
                     let _told = order.done.send(applied);
                 }
                 Err(mpsc::RecvTimeoutError::Disconnected) => return,
-                Err(mpsc::RecvTimeoutError::Timeout) => {
-                    if let Err(error) = self.tick(tick) {
-                        tracing::error!("the kernel layer: {error:#}");
-                    }
-                }
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+            }
+            let probed = self.probe();
+            let ticked = if ticks_at <= now() {
+                (tick, ticks_at) = (tick.wrapping_add(1), now() + TICK);
+                self.tick(tick)
+            } else {
+                Ok(())
+            };
+            for error in [probed, ticked].into_iter().filter_map(Result::err) {
+                tracing::error!("the kernel layer: {error:#}");
             }
         }
+    }
+
+    /// Asks and hears backends; slots move when one came up or went down.
+    fn probe(&mut self) -> Result<()> {
+        let turned = self.prober.turn(&mut self.balancer, &self.plan, now())?;
+        for l4::Turned { target, is_up, why } in &turned {
+            let (endpoint, cluster, vip) = (&target.endpoint, &target.cluster, &target.vip);
+            if *is_up {
+                tracing::info!("{endpoint} of {cluster} is up");
+            } else {
+                tracing::warn!("{endpoint} of {cluster} is down: {why} (asked for {vip})");
+            }
+        }
+        if turned.is_empty() { Ok(()) } else { self.apply(&Arc::clone(&self.snapshot)) }
     }
 
     fn change(&mut self, snapshot: &Arc<Snapshot>) -> Result<()> {
@@ -90,10 +117,14 @@ impl Kernel {
 
     /// Writes what is wanted and is not there. On an error the next one goes on from what is known to be there.
     fn apply(&mut self, snapshot: &Snapshot) -> Result<()> {
-        let wishes = Wishes { snapshot, is_up: &|_, _| true, machine: machine(&snapshot.l4), now_s: now_s() };
+        // What is probed is as it was found, what is not probed yet as the maps have it, and what is not probed at all is up.
+        self.prober.take(snapshot, &|cluster, endpoint| self.plan.was_up(cluster, endpoint), now());
+        let is_up = |cluster: &Cluster, endpoint: &Endpoint| self.prober.is_up(cluster, endpoint);
+        let wishes = Wishes { snapshot, is_up: &is_up, machine: machine(&snapshot.l4), now_s: now_s() };
         let next = self.plan.next(wishes)?;
         l4::apply(&mut self.balancer, &self.plan, &next).context("a map cannot be written")?;
         self.plan = next;
+        self.prober.set_out(&self.plan, first_interface(&snapshot.l4));
         Ok(())
     }
 
@@ -121,6 +152,10 @@ impl Kernel {
         if self.plan.settles_at(settle_s).is_some_and(|at| at <= now_s) {
             self.apply(&Arc::clone(&self.snapshot))?;
         }
+        self.neighbours.refresh(&self.plan.backend_addresses());
+        if self.prober.has_heard() {
+            self.balancer.put_probed_s(now_s)?;
+        }
         if tick.is_multiple_of(PINS_EVERY) {
             let pins = self.balancer.kept()?.pins;
             for flow in l4::stale_pins(&self.plan, &pins, now_s, settle_s) {
@@ -144,6 +179,17 @@ impl KernelDesk {
 /// Seconds since boot, as the kernel's programs count them.
 pub(crate) fn now_s() -> u32 {
     u32::try_from(clock_gettime(ClockId::Boottime).tv_sec).unwrap_or(0)
+}
+
+/// The time since boot.
+fn now() -> Duration {
+    let now = clock_gettime(ClockId::Boottime);
+    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+/// The number of the first interface that packets come in by; 0 when there is none.
+fn first_interface(l4: &L4) -> u32 {
+    interfaces(l4).first().and_then(|name| nix::net::if_::if_nametoindex(&**name).ok()).unwrap_or(0)
 }
 
 /// What the plan has to know of this machine.
@@ -182,7 +228,7 @@ fn interfaces(l4: &L4) -> Vec<Box<str>> {
 }
 
 /// The first global address of each family on these interfaces.
-fn addresses(interfaces: &[Box<str>]) -> (Option<Ipv4Addr>, Option<Ipv6Addr>) {
+pub(crate) fn addresses(interfaces: &[Box<str>]) -> (Option<Ipv4Addr>, Option<Ipv6Addr>) {
     let all: Vec<_> = getifaddrs().map(Iterator::collect).unwrap_or_default();
     let ours = || all.iter().filter(|one: &&nix::ifaddrs::InterfaceAddress| interfaces.iter().any(|name| **name == *one.interface_name));
     let addresses = || ours().filter_map(|one| one.address.as_ref());

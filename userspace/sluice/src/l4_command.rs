@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use abi::{MODE_DSR, MODE_ECHO, MODE_NAT_GATEWAY, MODE_NAT_POOL, Reason, Service, VIA_GUE, VIA_IPIP, service_flags};
+use abi::{
+    Backend, MODE_DSR, MODE_ECHO, MODE_NAT_GATEWAY, MODE_NAT_POOL, Reason, Service, VIA_GUE, VIA_IPIP, backend_flags, service_flags,
+};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use l4::{Balancer, Folder, Plan, Wishes};
@@ -54,7 +56,8 @@ fn show(instance: &Instance) -> Result<ExitCode> {
     }
     let held = Plan::adopt(balancer.held().context("the maps cannot be read")?);
     // The configuration knows the names of what the maps have by number.
-    let wishes = Wishes { snapshot, is_up: &|_, _| true, machine: machine(&snapshot.l4), now_s: now_s() };
+    let wishes =
+        Wishes { snapshot, is_up: &|cluster, endpoint| held.was_up(cluster, endpoint), machine: machine(&snapshot.l4), now_s: now_s() };
     let named = held.next(wishes)?;
     say(format_args!("{:<32} {:<28} {:>14} {:>18}", "service", "mode", "packets", "bytes"));
     for (number, name) in &named.service_names {
@@ -65,10 +68,14 @@ fn show(instance: &Instance) -> Result<ExitCode> {
             say(format_args!("    {promise}"));
         }
     }
-    say(format_args!("\n{:<32} {:<28} {:>14} {:>18}", "cluster", "backend", "packets", "bytes"));
+    say(format_args!("\n{:<32} {:<28} {:<8} {:>14} {:>18}", "cluster", "backend", "state", "packets", "bytes"));
     for (number, (cluster, address)) in &named.backend_names {
         let counters = balancer.backend_counters(*number)?;
-        say(format_args!("{cluster:<32} {address:<28} {:>14} {:>18}", counters.packets, counters.bytes));
+        let state = state(named.backends.get(number).copied().unwrap_or_default());
+        say(format_args!("{cluster:<32} {address:<28} {state:<8} {:>14} {:>18}", counters.packets, counters.bytes));
+    }
+    if let Some(probed_s) = balancer.probed_s()? {
+        say(format_args!("states as of {} s ago", now_s().saturating_sub(probed_s)));
     }
     let away: usize = held.tables().map(|(_, slots)| slots.away().len()).sum();
     say(format_args!("\nslots away {away}, pins {}", balancer.kept()?.pins.len()));
@@ -79,6 +86,14 @@ fn show(instance: &Instance) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn state(backend: Backend) -> &'static str {
+    match (backend.flags & backend_flags::DOWN != 0, backend.flags & backend_flags::DRAINING != 0) {
+        (true, _) => "down",
+        (false, true) => "drained",
+        (false, false) => "up",
+    }
 }
 
 fn mode(service: Service) -> &'static str {

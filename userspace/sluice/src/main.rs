@@ -6,6 +6,7 @@
 mod allocator;
 mod boot;
 mod commands;
+mod decap;
 mod doctor;
 mod kernel;
 mod l4_command;
@@ -44,6 +45,8 @@ enum Command {
     /// Look at the kernel layer, or end it
     #[command(subcommand)]
     L4(l4_command::Command),
+    /// Open envelopes at this origin: the other side of `dsr: ipip` and `dsr: gue`
+    Decap(decap::Options),
     /// Serve a small HTTP origin to balance onto
     Origin(origin::Options),
 }
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Top(options) => top::run(&options),
         Command::Drain(admin) => commands::drain(&admin),
         Command::L4(command) => l4_command::run(&command),
+        Command::Decap(options) => decap::run(&options),
         Command::Origin(options) => origin::run(&options),
     };
     ended.unwrap_or_else(|error| {

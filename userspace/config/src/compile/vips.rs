@@ -11,7 +11,7 @@ use super::{Compiler, share};
 use crate::containers::Entry;
 use crate::document::{self, Root, SESSION_MAX};
 use crate::read::At;
-use crate::snapshot::{Cluster, ClusterSlot, Listener, Name, Origins, Ports, Transport, Via, Vip, VipMode};
+use crate::snapshot::{Cluster, ClusterSlot, HealthKind, Listener, Name, Origins, Ports, ProbeBy, Transport, Via, Vip, VipMode};
 
 /// Ranges of ports that one address and protocol can have: what the kernel's tables hold.
 const RANGES_MAX: usize = 8;
@@ -125,6 +125,7 @@ impl Compiler<'_> {
             on_down: vip.on_down,
             session: vip.session.value.0,
             hash: vip.hash,
+            probe: vip.probe,
         }
     }
 
@@ -155,6 +156,7 @@ impl Compiler<'_> {
         if document.session.value.0 > SESSION_MAX.0 {
             self.reader.reject(document.session.at, "a session lasts 24h at most");
         }
+        self.check_probes(vip, document);
         let VipMode::Nat { pool, to } = &vip.mode else { return };
         let origins: Vec<(IpAddr, u16)> = self.addresses_of(*to).collect();
         for address in &*document.addresses {
@@ -164,6 +166,21 @@ impl Compiler<'_> {
         }
         if pool.is_none() {
             self.check_gateway(vip, document, &origins, claims);
+        }
+    }
+
+    /// Packets can be asked whether an origin takes connections, and no more.
+    fn check_probes(&mut self, vip: &Vip, document: &document::Vip) {
+        let (Some(slot), Some(to)) = (vip.mode.cluster(), &document.to) else { return };
+        let Some(checks) = self.cluster(slot).map(|cluster| cluster.health.clone()) else { return };
+        if checks.iter().any(|check| check.kind != HealthKind::Tcp) {
+            self.reader.reject(to.at, "the origins of a VIP are asked by tcp only, and this cluster is to be asked by http or grpc");
+        }
+        let is_direct = vip.probe == ProbeBy::Direct || matches!(vip.mode, VipMode::Nat { .. });
+        let has_tcp = vip.ports.iter().any(|ports| ports.transport == Transport::Tcp);
+        let has_ports = self.addresses_of(slot).all(|(_, port)| port != 0);
+        if is_direct && !has_tcp && !has_ports && checks.iter().any(|check| check.port.is_none()) {
+            self.reader.reject(to.at, "neither this VIP nor the cluster's endpoints have a port for tcp, so its checks need one");
         }
     }
 

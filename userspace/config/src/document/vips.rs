@@ -9,7 +9,7 @@ use crate::record::record;
 use crate::scalars::{
     CountLimit, FilePath, Instance, Interface, Number, Period, PortRange, Prefix, RateLimit, Snat, TableSize, TimeLimit, VipPorts,
 };
-use crate::snapshot::{Attach, HashBy, Name, OnDown, Origins, Via};
+use crate::snapshot::{Attach, HashBy, Name, OnDown, Origins, ProbeBy, Via};
 
 record! {
     /// Addresses whose packets the kernel layer forwards.
@@ -32,6 +32,9 @@ record! {
         session: Located<TimeLimit> = Located { at: crate::read::At::default(), value: TimeLimit(None) },
         /// What decides where a packet goes: address and port of its source, or the address only.
         hash: HashBy = HashBy::Flow,
+        /// By which way the cluster's health checks come to origins: path, that of clients' packets, to the VIP's address and port; or direct, to
+        /// the origin's own address. What is translated (nat) comes there anyhow.
+        probe: ProbeBy = ProbeBy::Path,
     }
 }
 

@@ -11,11 +11,12 @@ use super::amounts::whole_number;
 use crate::read::{Context, Scalar};
 use crate::record::choice;
 use crate::shape::{Shape, Shown};
-use crate::snapshot::{Attach, HashBy, Name, OnDown, Origins, Ports, Transport, Via};
+use crate::snapshot::{Attach, HashBy, Name, OnDown, Origins, Ports, ProbeBy, Transport, Via};
 
 choice!(pub Via { L2 = "l2", Ipip = "ipip", Gue = "gue" });
 choice!(pub Origins { Any = "any", Sluice = "sluice" });
 choice!(pub OnDown { Keep = "keep", Reset = "reset" });
+choice!(pub ProbeBy { Path = "path", Direct = "direct" });
 choice!(pub HashBy { Flow = "flow", Source = "source" });
 choice!(pub Attach { Auto = "auto", Native = "native", Generic = "generic" });
 choice!(pub Transport { Tcp = "tcp", Udp = "udp" });

@@ -26,7 +26,7 @@ pub use http::{Action, HeaderEdits, HeaderField, HttpListener, Reply, Retry, Rou
 pub use listener::{ForwardedFrom, Kind, Listener, ListenerLimits, ListenerTimeouts, OnChange, TcpListener};
 pub use process::{AccessLog, Admin, LogField, LogFormat, LogTarget, Metrics, Process};
 pub use tls::{ClusterTls, ListenerTls, TicketKeys};
-pub use vip::{Attach, Cookies, GuardList, HashBy, L4, L4Limits, OnDown, Origins, Pool, Ports, Transport, Via, Vip, VipMode};
+pub use vip::{Attach, Cookies, GuardList, HashBy, L4, L4Limits, OnDown, Origins, Pool, Ports, ProbeBy, Transport, Via, Vip, VipMode};
 
 /// The name of a listener, cluster or route: cheap to clone, compared by text.
 pub type Name = Arc<str>;

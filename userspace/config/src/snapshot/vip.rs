@@ -26,6 +26,8 @@ pub struct Vip {
     pub session: Option<Duration>,
     /// What decides where a packet goes.
     pub hash: HashBy,
+    /// By which way health checks come to origins.
+    pub probe: ProbeBy,
 }
 
 /// Ports `first..=last` of a protocol; 0 to 65535 is every port.
@@ -117,6 +119,15 @@ pub enum HashBy {
     Flow,
     /// The address of its source.
     Source,
+}
+
+/// By which way health checks come to the origins of a VIP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbeBy {
+    /// That of clients' packets.
+    Path,
+    /// Straight to the origin's own address.
+    Direct,
 }
 
 /// How programs are attached to interfaces.

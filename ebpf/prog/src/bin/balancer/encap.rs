@@ -65,9 +65,9 @@ fn front(count: usize, backend: &Backend) -> usize {
     if count == 0 { 0 } else { size_of::<GueHeader>() + size_of::<Candidates>() + count * address }
 }
 
-/// Put the packet into its envelope and send it off.
+/// Put the packet into its envelope.
 #[inline(always)]
-pub(crate) fn send(packet: &Packet, via: u32, letter: &Letter<'_>) -> Step<Verdict> {
+pub(crate) fn seal(packet: &Packet, via: u32, letter: &Letter<'_>) -> Step<()> {
     match via {
         VIA_L2 => letter.hop.write(packet)?,
         VIA_GUE => match letter.choice.others {
@@ -80,7 +80,7 @@ pub(crate) fn send(packet: &Packet, via: u32, letter: &Letter<'_>) -> Step<Verdi
             outer(packet, letter, inside, usize::from(letter.parsed.bytes))?;
         }
     }
-    Ok(letter.hop.send())
+    Ok(())
 }
 
 /// UDP, then the packet at once (GUE variant 1).

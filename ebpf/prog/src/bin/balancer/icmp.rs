@@ -5,6 +5,7 @@
 
 use crate::budget::{self, Budget};
 use crate::count;
+use crate::probe;
 use crate::vip::{self, Found};
 use abi::{Address, FlowKey, MODE_ECHO, Reason, Settings, protocols, service_flags};
 use prog::checksum::{self, Sum};
@@ -40,7 +41,7 @@ const QUOTE: usize = 480;
 
 /// Read an ICMP packet: whose is it?
 #[inline(always)]
-pub(crate) fn read(packet: &Packet, parsed: &mut Parsed) -> Step<Message> {
+pub(crate) fn read(packet: &Packet, parsed: &mut Parsed, settings: &Settings) -> Step<Message> {
     let protocol = if parsed.is_v4() { protocols::ICMP } else { protocols::ICMPV6 };
     if parsed.flow.protocol != protocol || parsed.piece != Piece::Whole {
         return Err(Verdict::PASS);
@@ -57,6 +58,7 @@ pub(crate) fn read(packet: &Packet, parsed: &mut Parsed) -> Step<Message> {
             parsed.about = true;
             Ok(Message::About)
         }
+        (true, ECHO_REPLY_V4) | (false, ECHO_REPLY_V6) => Err(probe::echoed(parsed, icmp.rest, settings)),
         _ => Err(Verdict::PASS),
     }
 }

@@ -1,4 +1,4 @@
-//! The program at the interfaces of a balancer: its entry, and its rooms.
+//! The program at the interfaces of a balancer: its entry, and its rooms. Beside it the one that puts probes on their way.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 #![cfg_attr(not(target_arch = "bpf"), expect(dead_code, reason = "built for this machine only so that the lints see it"))]
 #![cfg_attr(target_arch = "bpf", expect(unsafe_code, reason = "sections and symbols are how the loader finds a program"))]
@@ -14,6 +14,7 @@ mod guard;
 mod icmp;
 mod maps;
 mod nat;
+mod probe;
 mod quic;
 mod reset;
 mod sample;
@@ -32,6 +33,12 @@ mod program {
     #[xdp(frags)]
     pub(crate) fn balance(context: XdpContext) -> u32 {
         crate::story::balance(&Packet::new(context.as_ptr().cast()))
+    }
+
+    /// Put a probe's packet on its way to one backend. It is never attached: userspace runs it and sends what comes of it.
+    #[xdp]
+    pub(crate) fn probe(context: XdpContext) -> u32 {
+        crate::probe::probe(&Packet::new(context.as_ptr().cast()))
     }
 
     #[panic_handler]

@@ -75,6 +75,8 @@ static TCP_COPY: PerCpuArray<[u8; TCP_COPY_BYTES], 1> = PerCpuArray::new();
 #[cfg_attr(target_arch = "bpf", expect(dead_code, reason = "it is kept here for userspace, so that it lives and dies with the others"))]
 static IDENTITIES: HashMap<u64, u64, { limits::IDENTITIES as usize }, NO_PREALLOC> = HashMap::new();
 #[btf_map]
+static PROBES: HashMap<u32, u32, { limits::PROBES as usize }, NO_PREALLOC> = HashMap::new();
+#[btf_map]
 static BUDGETS: PerCpuArray<Spent, 8> = PerCpuArray::new();
 #[btf_map]
 static NOTES: PerCpuArray<Parsed, 1> = PerCpuArray::new();
@@ -271,6 +273,13 @@ pub(crate) fn quic_node(key: &QuicKey) -> Option<u32> {
 #[inline(always)]
 pub(crate) fn sample() -> Option<RingBufEntry<DropSample>> {
     SAMPLES.reserve(0)
+}
+
+/// What came back to a probe that waits.
+#[inline(always)]
+pub(crate) fn probe(token: u32) -> Option<&'static mut u32> {
+    // SAFETY: as in `pin`.
+    PROBES.get_ptr_mut(&token).map(|answer| unsafe { &mut *answer })
 }
 
 /// What this CPU knows of a flood.

@@ -5,13 +5,13 @@ use crate::icmp::{self, Message};
 use crate::nat::{self, Ends};
 use crate::slot::{self, Choice};
 use crate::vip::{self, Found};
-use crate::{cookie, count, fragment, guard, maps, quic, reset, sample};
+use crate::{cookie, count, fragment, guard, maps, probe, quic, reset, sample};
 use abi::{
     Backend, FlowKey, MODE_DSR, MODE_NAT_GATEWAY, MODE_NAT_POOL, MODE_TERMINATE, Origin, Reason, Settings, protocols, service_flags,
 };
 use prog::packet::Packet;
 use prog::parse::{self, Parsed, Piece};
-use prog::route::{self, Link};
+use prog::route::{self, Hop, Link};
 use prog::verdict::{Step, Verdict};
 
 /// Whose packet it is.
@@ -79,7 +79,7 @@ fn story(packet: &Packet) -> Step<Verdict> {
             fragment::remember(parsed, choice.backend, settings);
             let delivery = delivery(parsed, &found, choice, settings)?;
             match mode {
-                MODE_DSR => deliver(packet, &found, &delivery),
+                MODE_DSR => Ok(enclose(packet, &found, &delivery)?.send()),
                 MODE_NAT_GATEWAY => cross(packet, &delivery, &nat::to_origin(parsed, delivery.backend)),
                 _ => Err(Verdict::drop(Reason::Broken)),
             }
@@ -93,7 +93,7 @@ fn recognise(packet: &Packet, parsed: &mut Parsed, settings: &Settings) -> Step<
     match parsed.flow.protocol {
         protocols::TCP | protocols::UDP => {}
         protocols::ICMP | protocols::ICMPV6 => {
-            return match icmp::read(packet, parsed)? {
+            return match icmp::read(packet, parsed, settings)? {
                 Message::Echo(found) => Ok(Whose::Echo(found)),
                 Message::About => match vip::find(&parsed.flow) {
                     Some(found) if found.service.mode == MODE_DSR => Ok(Whose::Client(found, None)),
@@ -113,11 +113,15 @@ fn recognise(packet: &Packet, parsed: &mut Parsed, settings: &Settings) -> Step<
     if let Some(found) = vip::find(&parsed.flow) {
         return Ok(Whose::Client(found, None));
     }
+    // The whole of a flow says more than an origin and its port, which may serve both kinds of VIP.
+    if let Some(flow) = nat::pooled(parsed) {
+        return Ok(Whose::Pooled(flow));
+    }
     if let Some(origin) = nat::origin(parsed) {
         fragment::remember(parsed, 0, settings);
         return Ok(Whose::Origin(origin));
     }
-    nat::pooled(parsed).map(Whose::Pooled).ok_or(Verdict::PASS)
+    Err(probe::answered(packet, parsed, settings))
 }
 
 #[inline(always)]
@@ -137,11 +141,11 @@ fn later_fragment(parsed: &mut Parsed) -> Step<Whose> {
 }
 
 /// A packet and who gets it.
-struct Delivery<'a> {
-    parsed: &'a Parsed,
-    backend: &'a Backend,
-    choice: Choice,
-    settings: &'a Settings,
+pub(crate) struct Delivery<'a> {
+    pub(crate) parsed: &'a Parsed,
+    pub(crate) backend: &'a Backend,
+    pub(crate) choice: Choice,
+    pub(crate) settings: &'a Settings,
 }
 
 /// It is decided: look the backend up and count.
@@ -155,18 +159,19 @@ fn delivery<'a>(parsed: &'a Parsed, found: &Found, choice: Choice, settings: &'a
 /// Bytes of the largest packet on the way to a backend that does not say.
 const MTU: usize = 1500;
 
-/// Direct server return: the packet as it is, in an envelope or with another MAC.
+/// Direct server return: the packet as it is, in an envelope or with another MAC, and its next hop.
 #[inline(always)]
-fn deliver(packet: &Packet, found: &Found, delivery: &Delivery<'_>) -> Step<Verdict> {
+pub(crate) fn enclose(packet: &Packet, found: &Found, delivery: &Delivery<'_>) -> Step<Hop> {
     let Delivery { parsed, backend, choice, settings } = delivery;
     let overhead = encap::overhead(found.service.via, backend, choice);
     let mtu = if backend.mtu == 0 { MTU } else { usize::from(backend.mtu) };
     if usize::from(parsed.bytes) + overhead > mtu {
-        return icmp::too_big(packet, parsed, mtu - overhead, settings);
+        return Err(icmp::too_big(packet, parsed, mtu - overhead, settings)?);
     }
     let link = Link::read(packet, parsed)?;
     let hop = route::to_backend(packet, backend, settings, &link).map_err(unresolved)?;
-    encap::send(packet, found.service.via, &Letter { parsed, backend, choice, link: &link, hop: &hop, settings })
+    encap::seal(packet, found.service.via, &Letter { parsed, backend, choice, link: &link, hop: &hop, settings })?;
+    Ok(hop)
 }
 
 /// A packet for another machine is nothing that our stack could send there.
@@ -187,11 +192,18 @@ fn cross(packet: &Packet, delivery: &Delivery<'_>, ends: &Ends) -> Step<Verdict>
 }
 
 /// Translation: back to the client, by the kernel's routes. What they have no neighbour for yet goes up translated, and the stack asks.
+/// An origin's answer to this machine itself is no client's, and goes up as it is.
 #[inline(always)]
 fn go_back(packet: &Packet, parsed: &Parsed, ends: &Ends) -> Step<Verdict> {
+    let hop = route::by_routes(packet, &ends.source, &ends.destination);
+    if let Err(end) = &hop
+        && *end == Verdict::PASS
+    {
+        return Err(Verdict::PASS);
+    }
     nat::translate(packet, parsed, ends)?;
     count::reason(Reason::TranslatedBack);
-    let hop = route::by_routes(packet, &ends.source, &ends.destination)?;
+    let hop = hop?;
     hop.write(packet)?;
     Ok(hop.send())
 }

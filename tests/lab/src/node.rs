@@ -1,0 +1,70 @@
+//! A node: the program itself, in its namespace.
+
+use e2e::{Setup, Signal, Sluice, eventually, sluice_command};
+
+use crate::configuration::Configuration;
+use crate::network::Network;
+
+/// With the interfaces of its namespace under `/sys`, and the BPF filesystem that all share.
+const INSIDE: &str = "mkdir -p /run/sluice-lab && mount -t tmpfs none /run/sluice-lab && mkdir /run/sluice-lab/bpf && \
+    mount --bind /sys/fs/bpf /run/sluice-lab/bpf && mount -t sysfs none /sys && mount --bind /run/sluice-lab/bpf /sys/fs/bpf && exec \"$@\"";
+
+/// A running node.
+pub struct Node {
+    sluice: Sluice,
+    number: usize,
+}
+
+impl Node {
+    /// Starts it, and waits until packets are forwarded.
+    #[track_caller]
+    pub fn start(network: &Network, number: usize, configuration: &Configuration) -> Self {
+        // The BPF filesystem has to be there before it is shared: listing an instance that is not there mounts it.
+        drop(sluice_command().args(["decap", "--unload", "--name", "lab-mounts"]).output());
+        let setup = Setup::new(configuration.text(network, number)).with(&["--workers", "1"]);
+        let setup = setup.under(&["unshare", "--mount", "sh", "-c", INSIDE, "sh"]);
+        let sluice = network.nodes[number].inside(|| setup.start());
+        Self { sluice, number }
+    }
+
+    /// Puts another configuration in force.
+    #[track_caller]
+    pub fn apply(&self, network: &Network, configuration: &Configuration) {
+        let applied = || self.sluice.metrics().sum("sluice_config_applied_total", &[]);
+        let rejected = || self.sluice.metrics().sum("sluice_config_rejected_total", &[]);
+        let before = applied();
+        let refused = rejected();
+        self.sluice.replace(&configuration.text(network, self.number));
+        eventually("the configuration is in force", || {
+            assert_eq!(rejected(), refused, "{}", self.sluice.log());
+            applied() > before
+        });
+    }
+
+    /// Ends it as badly as can be.
+    pub fn kill(mut self) {
+        self.sluice.signal(Signal::KILL);
+        self.sluice.wait();
+    }
+
+    /// What it said.
+    pub fn log(&self) -> String {
+        self.sluice.log()
+    }
+
+    /// The program as a process.
+    pub fn sluice(&self) -> &Sluice {
+        &self.sluice
+    }
+
+    /// What `sluice l4 show` says.
+    #[track_caller]
+    pub fn show(&self, network: &Network) -> String {
+        let mut command = sluice_command();
+        command.args(["l4", "show", "--config"]).arg(self.sluice.file());
+        let output = network.nodes[self.number].inside(|| command.output()).expect("sluice can be run");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+        text
+    }
+}

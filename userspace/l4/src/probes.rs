@@ -1,0 +1,183 @@
+//! Who is probed, when, and what is made of the answers. Pure: no clock, no socket.
+//!
+//! An endpoint of a cluster is up while all that is asked of it is answered: every check at every address and port of every VIP that leads to
+//! it. What nobody has asked yet is as the kernel's maps have it, so that a new process changes nothing before it knows better.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+
+use config::{Cluster, Endpoint, HealthCheck, Name, ProbeBy, Snapshot, Transport, Vip, VipMode};
+use hashbrown::HashMap;
+
+use crate::mix::mix_bytes;
+use crate::tables::Family;
+
+/// One thing that is asked of an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Target {
+    /// The cluster.
+    pub cluster: Name,
+    /// The endpoint's name.
+    pub endpoint: Name,
+    /// Its address.
+    pub origin: SocketAddr,
+    /// The VIP on whose way it is asked.
+    pub vip: Name,
+    /// One of the VIP's addresses.
+    pub address: IpAddr,
+    /// What is asked.
+    pub door: Door,
+}
+
+/// What is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Door {
+    /// Whether it accepts connections to the VIP's address and this port.
+    Tcp(u16),
+    /// Whether it answers echo requests to the VIP's address: of a VIP without TCP that is all one can know.
+    Echo,
+    /// Whether it accepts connections to its own address and port.
+    Direct(SocketAddr),
+}
+
+/// When and how often it has to answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rule {
+    interval: Duration,
+    timeout: Duration,
+    rise: u32,
+    fall: u32,
+}
+
+/// Everything that is probed.
+#[derive(Debug, Default)]
+pub struct Probes {
+    probes: BTreeMap<Target, Probe>,
+    /// How many of its targets say that an endpoint of a cluster is down; absent is none.
+    down: HashMap<(Name, Name), u32>,
+}
+
+#[derive(Debug)]
+struct Probe {
+    rule: Rule,
+    is_up: bool,
+    /// Answers in a row that say otherwise.
+    others: u32,
+    /// When it was asked, or is to be asked next.
+    at: Duration,
+    is_asked: bool,
+}
+
+impl Probes {
+    /// Takes a configuration: what is new begins as `is_up` has it.
+    pub fn take(&mut self, snapshot: &Snapshot, is_up: &dyn Fn(&Cluster, &Endpoint) -> bool, now: Duration) {
+        let mut before = core::mem::take(&mut self.probes);
+        for vip in snapshot.vips.values() {
+            let Some(cluster) = vip.mode.cluster().and_then(|slot| snapshot.cluster(slot)) else { continue };
+            for (endpoint, check) in cluster.endpoints.iter().flat_map(|endpoint| cluster.health.iter().map(move |check| (endpoint, check)))
+            {
+                let rule = Rule { interval: check.interval, timeout: check.timeout, rise: check.rise, fall: check.fall };
+                for target in targets(vip, cluster, endpoint, check) {
+                    let at = now + phase(&target, rule.interval);
+                    let fresh = || Probe { rule, is_up: is_up(cluster, endpoint), others: 0, at, is_asked: false };
+                    let probe = before.remove(&target).map_or_else(fresh, |probe| Probe { rule, ..probe });
+                    self.probes.insert(target, probe);
+                }
+            }
+        }
+        self.down.clear();
+        for (target, _) in self.probes.iter().filter(|(_, probe)| !probe.is_up) {
+            *self.down.entry((target.cluster.clone(), target.endpoint.clone())).or_default() += 1;
+        }
+    }
+
+    /// What is to be asked now, at most so many, and how long to wait for an answer. Each is under way until [`Self::answer`].
+    pub fn due(&mut self, now: Duration, most: usize) -> Vec<(Target, Duration)> {
+        let due = self.probes.iter_mut().filter(|(_, probe)| !probe.is_asked && probe.at <= now).take(most);
+        due.map(|(target, probe)| {
+            (probe.at, probe.is_asked) = (now, true);
+            (target.clone(), probe.rule.timeout)
+        })
+        .collect()
+    }
+
+    /// Notes whether it answered, and says so when that changes whether its endpoint is up.
+    pub fn answer(&mut self, target: &Target, answered: bool, now: Duration) -> Option<bool> {
+        let probe = self.probes.get_mut(target)?;
+        // From one question to the next, so that failures in a row take no longer than answers do.
+        probe.at = now.max(probe.at + probe.rule.interval);
+        probe.is_asked = false;
+        if probe.is_up == answered {
+            probe.others = 0;
+            return None;
+        }
+        probe.others += 1;
+        let enough = if answered { probe.rule.rise } else { probe.rule.fall };
+        if probe.others < enough {
+            return None;
+        }
+        probe.is_up = answered;
+        probe.others = 0;
+        let down = self.down.entry((target.cluster.clone(), target.endpoint.clone())).or_default();
+        let was_up = *down == 0;
+        *down = if answered { down.saturating_sub(1) } else { *down + 1 };
+        let is_up = *down == 0;
+        (was_up != is_up).then_some(is_up)
+    }
+
+    /// Whether all that is asked of an endpoint is answered.
+    pub fn is_up(&self, cluster: &Cluster, endpoint: &Endpoint) -> bool {
+        self.down.get(&(cluster.name.clone(), endpoint.name.clone())).is_none_or(|down| *down == 0)
+    }
+
+    /// When something is due next.
+    pub fn next(&self) -> Option<Duration> {
+        self.probes.values().filter(|probe| !probe.is_asked).map(|probe| probe.at).min()
+    }
+
+    /// Whether anything is probed at all.
+    pub fn is_empty(&self) -> bool {
+        self.probes.is_empty()
+    }
+}
+
+/// What one check asks of an endpoint on the way of one VIP.
+fn targets(vip: &Vip, cluster: &Cluster, endpoint: &Endpoint, check: &HealthCheck) -> Vec<Target> {
+    let Some(origin) = Family::Any.address_of(endpoint) else { return Vec::new() };
+    let target = |address, door| Target {
+        cluster: cluster.name.clone(),
+        endpoint: endpoint.name.clone(),
+        origin,
+        vip: vip.name.clone(),
+        address,
+        door,
+    };
+    let tcp = vip.ports.iter().filter(|ports| ports.transport == Transport::Tcp);
+    // What is translated comes to the origin's own address: the straight way is the way of clients' packets too.
+    if vip.probe == ProbeBy::Direct || matches!(vip.mode, VipMode::Nat { .. }) {
+        let own = Some(origin.port()).filter(|port| *port != 0);
+        let port = check.port.or(own).or_else(|| tcp.map(|ports| ports.first).next());
+        let address = vip.addresses.iter().copied().find(|address| address.is_ipv4() == origin.is_ipv4());
+        return port
+            .zip(address)
+            .map(|(port, address)| target(address, Door::Direct(SocketAddr::new(origin.ip(), port))))
+            .into_iter()
+            .collect();
+    }
+    let doors: Vec<Door> = match check.port {
+        Some(port) => [Door::Tcp(port)].into(),
+        // Nobody promises that every port of a range has a listener.
+        None => tcp.filter(|ports| ports.first == ports.last).map(|ports| Door::Tcp(ports.first)).collect(),
+    };
+    let doors = if doors.is_empty() { [Door::Echo].into() } else { doors };
+    vip.addresses.iter().flat_map(|address| doors.iter().map(|door| target(*address, *door))).collect()
+}
+
+/// Where in its interval a target begins, so that not all are asked at once.
+fn phase(target: &Target, interval: Duration) -> Duration {
+    let text = alloc::format!("{target:?}");
+    let part = u32::try_from(mix_bytes(0, text.as_bytes()) % 1_000).unwrap_or(0);
+    interval * part / 1_000
+}
