@@ -14,6 +14,7 @@ mod bench;
 mod check;
 mod demo;
 mod ebpf;
+mod lab;
 mod setup;
 mod shell;
 mod sim;
@@ -50,6 +51,8 @@ enum Verb {
     Bench(bench::Options),
     /// What the kernel programs cost the verifier, against their budgets
     Ebpf,
+    /// The kernel layer in a network of its own: nodes, origins, changes, deaths
+    Lab(lab::Options),
     /// What CI runs: the same as `test`
     Ci,
 }
@@ -74,6 +77,7 @@ fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::Demo(options) => demo::run(&options),
         Verb::Bench(options) => bench::run(&options),
         Verb::Ebpf => ebpf::run(),
+        Verb::Lab(options) => lab::run(&options),
         Verb::Ci => test::run(&test::Options::default()),
     }
 }

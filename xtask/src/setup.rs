@@ -28,9 +28,16 @@ const fn need(program: &'static str, package: &'static str) -> Need {
     Need { program, package }
 }
 
-/// mimalloc and aws-lc want a C compiler; the demo makes a certificate; the end-to-end tests drive the binary with curl and wrk.
-const TO_TEST: [Need; 5] =
-    [need("cc", "gcc"), need("curl", "curl"), need("openssl", "openssl"), need("wrk", "wrk"), need("ss", "iproute2")];
+/// mimalloc and aws-lc want a C compiler; the demo makes a certificate; the end-to-end tests drive the binary with curl and wrk;
+/// the lab's wires want ethtool.
+const TO_TEST: [Need; 6] = [
+    need("cc", "gcc"),
+    need("curl", "curl"),
+    need("openssl", "openssl"),
+    need("wrk", "wrk"),
+    need("ss", "iproute2"),
+    need("ethtool", "ethtool"),
+];
 
 const TO_BENCH: [Need; 4] = [
     need("nginx", "nginx-light"),

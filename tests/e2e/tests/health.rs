@@ -76,7 +76,8 @@ clusters:
     assert_eq!(metrics.sum("sluice_health_changes_total", &labels), 2);
     assert!(metrics.sum("sluice_health_checks_total", &[labels[0], "result=\"status\""]) >= 2);
     assert!(metrics.sum("sluice_health_checks_total", &[labels[0], "result=\"good\""]) >= 3);
-    for told in [format!("cluster app: endpoint {red} is down: it answered with status 503"), format!("cluster app: endpoint {red} is up")] {
+    for told in [format!("cluster app: endpoint {red} is down: it answered with status 503"), format!("cluster app: endpoint {red} is up")]
+    {
         eventually(&told, || sluice.log().contains(&told));
     }
 }
@@ -115,7 +116,9 @@ fn over_what_the_cluster_speaks() {
     let ca = authority.file().display().to_string();
     let sites = "{ sites: [{ hosts: [right.test], routes: [{ match: { path: /well }, reply: 204 }, { reply: 500 }] }] }";
     let cluster = |at, more: &str, path: &str| {
-        format!("{{ endpoints: [\"{at}\"], {more}, health: [{{ http: {{ path: {path}, host: right.test, status: [204] }}, interval: 20ms }}] }}")
+        format!(
+            "{{ endpoints: [\"{at}\"], {more}, health: [{{ http: {{ path: {path}, host: right.test, status: [204] }}, interval: 20ms }}] }}"
+        )
     };
     let tls = format!("tls: {{ server_name: right.test, ca: \"{ca}\" }}");
     let stranger = format!("tls: {{ server_name: wrong.test, ca: \"{ca}\" }}");
@@ -161,13 +164,19 @@ fn calls() {
     let mut port = String::new();
     BufReader::new(origin.0.stdout.take().unwrap()).read_line(&mut port).unwrap();
     let (web, port) = (free_address(), port.trim().to_owned());
-    let names = [("whole", "{}", "good"), ("known", "test.Echo", "good"), ("stopped", "test.Stopped", "not_serving"), ("other", "test.Other", "not_serving")];
+    let names = [
+        ("whole", "{}", "good"),
+        ("known", "test.Echo", "good"),
+        ("stopped", "test.Stopped", "not_serving"),
+        ("other", "test.Other", "not_serving"),
+    ];
     let clusters = names.map(|(name, service, _)| {
         format!("  {name}: {{ endpoints: [\"127.0.0.1:{port}\"], protocol: http2, health: [{{ grpc: {service}, interval: 50ms }}] }}\n")
     });
     let sites = names.map(|(name, ..)| format!("{{ hosts: [{name}], routes: [{{ to: {name} }}] }}")).join(", ");
     let sluice =
-        Setup::new(format!("listeners:\n  web: {{ bind: [\"{web}\"], http: {{ sites: [{sites}] }} }}\nclusters:\n{}", clusters.concat())).start();
+        Setup::new(format!("listeners:\n  web: {{ bind: [\"{web}\"], http: {{ sites: [{sites}] }} }}\nclusters:\n{}", clusters.concat()))
+            .start();
     for (name, _, result) in names {
         let labels = [format!("cluster=\"{name}\""), format!("result=\"{result}\"")];
         let found = || sluice.metrics().sum("sluice_health_checks_total", &[&labels[0], &labels[1]]);

@@ -99,7 +99,7 @@ fn same(what: &str, got: &[u8], expected: &[u8]) -> Result<(), String> {
     if got == expected {
         return Ok(());
     }
-    let at = got.iter().zip(expected).position(|(got, expected)| got != expected).unwrap_or(got.len().min(expected.len()));
+    let at = got.iter().zip(expected).position(|(got, expected)| got != expected).unwrap_or_else(|| got.len().min(expected.len()));
     Err(format!("{what}: {} bytes of {}, wrong from {at} on", got.len(), expected.len()))
 }
 

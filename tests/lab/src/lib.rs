@@ -10,7 +10,6 @@
 //! Everything real: the program itself, its kernel programs on the interfaces, curl, sockets. It needs root, and leaves nothing behind: namespaces
 //! end with the process, and what is pinned in the BPF filesystem is removed when the lab is dropped.
 #![forbid(unsafe_code)]
-#![expect(clippy::disallowed_methods, reason = "networks live in real time")]
 
 mod configuration;
 mod flow;

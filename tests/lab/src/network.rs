@@ -27,7 +27,7 @@ pub struct Network {
     pub nodes: Vec<Namespace>,
     /// Where the origins' run.
     pub origins: Vec<Namespace>,
-    _services: Services,
+    services: Services,
     name: String,
 }
 
@@ -55,12 +55,12 @@ impl Network {
         client.ip("route add default via 198.51.100.1");
         client.ip("-6 route add default via 2001:db8:c::1");
         let services = Services::default();
-        let mut network = Self { client, router, nodes, origins: hosts, _services: services, name };
+        let mut network = Self { client, router, nodes, origins: hosts, services, name };
         (0..NODES).for_each(|node| network.place_node(node));
         (0..origins).for_each(|origin| network.place_origin(origin));
         network.route_to(&[0]);
         network.origins_answer_by(0);
-        network._services = Services::start(&network.origins, Self::origin_address);
+        network.services = Services::start(&network.origins, Self::origin_address);
         network
     }
 
@@ -72,7 +72,7 @@ impl Network {
         namespace.ip("route add default via 10.0.0.1");
         namespace.ip("-6 route add default via fd00::1");
         // A wire whose other end sends by XDP takes frames only where XDP runs too: any program that lets them pass.
-        self.decap(&self.router, &format!("{}-{port}", self.name), port, "192.0.2.1");
+        decap(&self.router, &format!("{}-{port}", self.name), port, "192.0.2.1");
     }
 
     fn place_node(&self, node: usize) {
@@ -99,19 +99,9 @@ impl Network {
         self.decap_on(origin);
     }
 
-    fn decap(&self, namespace: &Namespace, name: &str, interface: &str, address: &str) {
-        let mut command = sluice_command();
-        command.args(["decap", "--name", name, "--interface", interface, "--address", address]);
-        if address != "192.0.2.1" {
-            command.args(["--address", &address.replace("10.0.0.", "fd00::")]);
-        }
-        let output = namespace.inside(|| command.output()).expect("sluice can be run");
-        assert!(output.status.success(), "sluice decap: {}", String::from_utf8_lossy(&output.stderr));
-    }
-
     /// An origin opens envelopes.
     pub fn decap_on(&self, origin: usize) {
-        self.decap(&self.origins[origin], &format!("{}-{origin}", self.name), "eth0", &format!("10.0.0.{}", 21 + origin));
+        decap(&self.origins[origin], &format!("{}-{origin}", self.name), "eth0", &format!("10.0.0.{}", 21 + origin));
     }
 
     /// An origin opens envelopes no more.
@@ -121,7 +111,7 @@ impl Network {
 
     /// Routes all VIPs to these nodes, by hash where they are several.
     pub fn route_to(&self, nodes: &[usize]) {
-        let hops = |prefix: &str| nodes.iter().map(|node| format!(" nexthop via {prefix}{}", 11 + node)).collect::<String>();
+        let hops = |prefix: &str| nodes.iter().fold(String::new(), |hops, node| format!("{hops} nexthop via {prefix}{}", 11 + node));
         self.router.ip(&format!("route replace 203.0.113.0/24{}", hops("10.0.0.")));
         self.router.ip(&format!("-6 route replace 2001:db8:1::/64{}", hops("fd00::")));
     }
@@ -168,6 +158,16 @@ impl Drop for Network {
             let _gone = fs::remove_dir_all(format!("/sys/fs/bpf/sluice/{}", self.instance(node)));
         }
     }
+}
+
+fn decap(namespace: &Namespace, name: &str, interface: &str, address: &str) {
+    let mut command = sluice_command();
+    command.args(["decap", "--name", name, "--interface", interface, "--address", address]);
+    if address != "192.0.2.1" {
+        command.args(["--address", &address.replace("10.0.0.", "fd00::")]);
+    }
+    let output = namespace.inside(|| command.output()).expect("sluice can be run");
+    assert!(output.status.success(), "sluice decap: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 fn unload(name: &str) {

@@ -1,7 +1,11 @@
 //! Changes of the configuration on one node: 0 established flows broken, whatever their mode.
-#![expect(clippy::print_stdout, reason = "how many flows there were is what one wants to see")]
+#![expect(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "how many flows there were, and for how long, is what one wants to see"
+)]
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use e2e::pause;
 use lab::{Configuration, Flows, Member, Network, Node, VIPS, is_full};
@@ -50,7 +54,7 @@ fn one_change(network: &Network, node: &Node, all: &Configuration) {
 fn rolling_restart(network: &Network, node: &Node, all: &Configuration, scale: &Scale) {
     let (mut idle, mut begun) = (Flows::default(), Flows::default());
     network.client.inside(|| idle.open(&VIPS, scale.flows / 2));
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     for backend in 0..scale.backends {
         node.apply(network, &all.clone().with(backend, Member::Out));
         network.client.inside(|| begun.open(&VIPS, scale.flows / 2 / scale.backends));

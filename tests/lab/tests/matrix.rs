@@ -1,5 +1,4 @@
 //! Every mode, family and protocol: real requests by every way, 20 MB each byte as it must be, and what is promised for each.
-#![expect(clippy::print_stdout, reason = "the matrix is what one wants to see")]
 
 use std::collections::BTreeSet;
 

@@ -63,7 +63,8 @@ macro_rules! record {
             }
 
             fn show(&self) -> Option<$crate::shape::Shown> {
-                let fields = [$((record!(@key $field $($key)?), $crate::read::Value::show(&self.$field))),*];
+                let fields: Vec<(&str, Option<$crate::shape::Shown>)> =
+                    vec![$((record!(@key $field $($key)?), $crate::read::Value::show(&self.$field))),*];
                 let shown = fields.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
                 Some($crate::shape::Shown::Map(shown.collect()))
             }

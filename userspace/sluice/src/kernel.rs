@@ -18,6 +18,9 @@ use nix::{
     sys::socket::{SockaddrIn, SockaddrIn6},
 };
 use rustix::time::{ClockId, clock_gettime};
+use stats::Hub;
+
+use crate::kernel_stats::KernelStats;
 
 /// How often time is looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -60,13 +63,18 @@ impl Kernel {
     }
 
     /// Begins to keep it, on a thread with the rights of the one that calls.
-    pub(crate) fn start(mut self) -> Result<KernelDesk> {
+    pub(crate) fn start(mut self, hub: &Hub) -> Result<KernelDesk> {
         let (orders, inbox) = mpsc::channel();
-        thread::Builder::new().name("kernel".to_owned()).spawn(move || self.keep(&inbox)).context("no thread for the kernel layer")?;
+        let hub = hub.clone();
+        thread::Builder::new()
+            .name("kernel".to_owned())
+            .spawn(move || self.keep(&inbox, &hub))
+            .context("no thread for the kernel layer")?;
         Ok(KernelDesk { orders })
     }
 
-    fn keep(&mut self, inbox: &mpsc::Receiver<Order>) {
+    fn keep(&mut self, inbox: &mpsc::Receiver<Order>, hub: &Hub) {
+        let mut stats = KernelStats::new(hub);
         let (mut tick, mut ticks_at) = (0_u32, now());
         loop {
             let rest = self.prober.rest(now(), ticks_at.saturating_sub(now()));
@@ -82,7 +90,7 @@ impl Kernel {
             let probed = self.probe();
             let ticked = if ticks_at <= now() {
                 (tick, ticks_at) = (tick.wrapping_add(1), now() + TICK);
-                self.tick(tick)
+                self.tick(tick).and_then(|()| self.count(&mut stats))
             } else {
                 Ok(())
             };
@@ -90,6 +98,11 @@ impl Kernel {
                 tracing::error!("the kernel layer: {error:#}");
             }
         }
+    }
+
+    fn count(&mut self, stats: &mut KernelStats) -> Result<()> {
+        stats.late(self.prober.late());
+        stats.take(&mut self.balancer, &self.plan, now_s())
     }
 
     /// Asks and hears backends; slots move when one came up or went down.

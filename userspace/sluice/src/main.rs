@@ -9,6 +9,7 @@ mod commands;
 mod decap;
 mod doctor;
 mod kernel;
+mod kernel_stats;
 mod l4_command;
 mod origin;
 mod run;

@@ -11,6 +11,7 @@ use config::Snapshot;
 use control::{Candidate, Doors, Ending, Engine, Handles};
 use core::{num::NonZeroUsize, time::Duration};
 use io::uring::Forced;
+use stats::Hub;
 use worker::{Fleet, FleetOptions};
 
 use crate::{
@@ -63,7 +64,6 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     rights.drop_others()?;
     reaper::start_if_first()?;
     core_dumps::set(options.allow_core)?;
-    let kernel = kernel.map(Kernel::start).transpose()?;
     let handles = start(candidate, doors, (workers, kernel), forced)?;
     let version = env!("CARGO_PKG_VERSION").to_owned();
     tracing::info!("sluice {version} listens with {workers} workers");
@@ -83,7 +83,7 @@ fn workers(options: &Options, snapshot: &Snapshot) -> usize {
 }
 
 /// Starts the workers; what control needs to know of them.
-fn start(candidate: Candidate, doors: Doors, (workers, kernel): (usize, Option<KernelDesk>), forced: Forced) -> Result<Handles> {
+fn start(candidate: Candidate, doors: Doors, (workers, kernel): (usize, Option<Kernel>), forced: Forced) -> Result<Handles> {
     let (hub, reader) = stats::stats();
     let (lines, line_readers) = (0..workers).map(|_| stats::lines()).unzip();
     let snapshot = Arc::clone(candidate.snapshot());
@@ -92,7 +92,8 @@ fn start(candidate: Candidate, doors: Doors, (workers, kernel): (usize, Option<K
     let heartbeats = fleet.pulses().iter().map(|pulse| Arc::clone(&pulse.beats)).collect();
     let shared = Arc::clone(fleet.shared());
     let notices = Box::new(move || shared.notice());
-    let engine = Box::new(Workers { fleet, kernel, snapshot });
+    let kernel = kernel.map(|kernel| kernel.start(&hub)).transpose()?;
+    let engine = Box::new(Workers { fleet, kernel, snapshot, hub: hub.clone() });
     Ok(Handles { candidate, doors, hub, reader, lines: line_readers, heartbeats, engine, notices })
 }
 
@@ -102,6 +103,8 @@ struct Workers {
     kernel: Option<KernelDesk>,
     /// What is in force: it says how long a drain may take.
     snapshot: Arc<Snapshot>,
+    /// For a kernel layer that begins later.
+    hub: Hub,
 }
 
 impl Engine for Workers {
@@ -134,7 +137,7 @@ impl Workers {
             Some(kernel) => kernel.apply(snapshot),
             None if snapshot.vips.is_empty() => Ok(()),
             None => {
-                let kernel = Kernel::open(snapshot).and_then(Kernel::start);
+                let kernel = Kernel::open(snapshot).and_then(|kernel| kernel.start(&self.hub));
                 let hint = "a process that has given up its rights needs a restart for its first VIPs";
                 self.kernel = Some(kernel.map_err(|error| format!("the kernel layer: {error:#} ({hint})"))?);
                 Ok(())

@@ -1,6 +1,7 @@
 //! Health checks of clusters.
 
 use super::Compiler;
+use crate::containers::Located;
 use crate::document;
 use crate::snapshot::{HealthCheck, HealthKind, Protocol};
 
@@ -29,7 +30,7 @@ impl Compiler<'_> {
         compiled
     }
 
-    fn health_kind(&mut self, check: &document::HealthCheck, protocol: Protocol) -> Option<HealthKind> {
+    fn health_kind(&mut self, check: &Located<document::HealthCheck>, protocol: Protocol) -> Option<HealthKind> {
         match (&check.http, &check.tcp, &check.grpc) {
             (Some(http), None, None) => {
                 if self.reader.is_empty(http.status.at) && http.status.is_empty() {

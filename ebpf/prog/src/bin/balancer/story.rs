@@ -197,9 +197,9 @@ fn cross(packet: &Packet, delivery: &Delivery<'_>, ends: &Ends) -> Step<Verdict>
 fn go_back(packet: &Packet, parsed: &Parsed, ends: &Ends) -> Step<Verdict> {
     let hop = route::by_routes(packet, &ends.source, &ends.destination);
     if let Err(end) = &hop
-        && *end == Verdict::PASS
+        && *end != Verdict::pass_for(Reason::Unresolved)
     {
-        return Err(Verdict::PASS);
+        return Err(*end);
     }
     nat::translate(packet, parsed, ends)?;
     count::reason(Reason::TranslatedBack);
