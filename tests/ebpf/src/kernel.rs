@@ -107,6 +107,34 @@ impl Kernel {
         (verdict, out)
     }
 
+    /// Run the program that puts probes on their way: its answer, and the frame.
+    ///
+    /// # Panics
+    /// When the kernel refuses to run it.
+    pub fn run_probe(&mut self, frame: &[u8]) -> (u32, Vec<u8>) {
+        let program: &mut Xdp = self.ebpf.program_mut("probe").expect("it is there").try_into().expect("it is for XDP");
+        if program.fd().is_err() {
+            program.load().unwrap_or_else(|error| panic!("the verifier refuses: {error}"));
+        }
+        let mut out = vec![0_u8; 4096];
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(frame);
+        options.data_out = Some(&mut out);
+        let result = program.test_run(options).expect("the kernel runs it");
+        out.truncate(result.data_size_out as usize);
+        (result.return_value, out)
+    }
+
+    /// Wait for the answer to a probe.
+    pub fn wait_for(&mut self, token: u32) {
+        self.hash("PROBES").insert(token, abi::PROBE_WAITING, 0).expect("there is room");
+    }
+
+    /// What came back to a probe.
+    pub fn answer(&mut self, token: u32) -> Option<u32> {
+        self.hash("PROBES").get(&token, 0).ok()
+    }
+
     /// Write the settings.
     pub fn settings(&mut self, settings: Settings) {
         self.array("SETTINGS").set(0, settings, 0).expect("it has one");

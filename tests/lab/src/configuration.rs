@@ -50,7 +50,7 @@ impl Configuration {
     /// The text for a node.
     pub fn text(&self, network: &Network, node: usize) -> String {
         let mut text = format!(
-            "user: nobody\nl4: {{ interfaces: [eth0], instance: {}, hash_seed: 7, table_size: 4093, settle: {}, pools: {{ pool{node}: {{ addresses: [10.0.2.{}, \"fd02::{}\"] }} }} }}\nvips:\n",
+            "user: nobody\nl4: {{ interfaces: [eth0], instance: {}, hash_seed: 7, table_size: 4093, settle: {}, pools: {{ pool{node}: {{ addresses: [10.0.2.{}, \"fd02::{}\"], udp_idle: 2s }} }} }}\nvips:\n",
             network.instance(node),
             self.settle,
             1 + node,

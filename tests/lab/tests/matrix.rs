@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use e2e::eventually;
 use lab::{Configuration, Network, Node, VIPS, Vip, download, fetch, udp};
 
 /// Enough that nobody is missed by chance: (2/3)^30 is 5 in a million.
@@ -25,10 +26,30 @@ fn every_mode_family_and_protocol() {
     let shown = node.show(&network);
     println!("\n{shown}");
     assert!(failures.is_empty(), "{failures:#?}\n{}", node.log());
+    counted(&node);
     for vip in VIPS {
         let promise = shown.lines().skip_while(|line| !line.starts_with(&vip.to_string())).nth(1).unwrap_or_default();
         assert!(promise.contains("survives kill -9"), "{vip}: {promise:?}");
     }
+}
+
+/// The metrics tell what went where; flows through pools are forgotten when they are over.
+fn counted(node: &Node) {
+    let metrics = node.sluice().metrics();
+    for vip in VIPS {
+        let labels = [format!("vip=\"{vip}\""), format!("cluster=\"{vip}\"")];
+        eventually(format_args!("the packets of {vip} are those of its backends"), || {
+            let metrics = node.sluice().metrics();
+            let of_vip = metrics.sum("sluice_l4_service_packets_total", &[&labels[0]]);
+            of_vip > 10_000 && of_vip == metrics.sum("sluice_l4_backend_packets_total", &[&labels[1]])
+        });
+        assert_eq!(metrics.sum("sluice_l4_backend_up", &[&labels[1]]), 3, "{vip}");
+    }
+    assert!(metrics.sum("sluice_l4_noted_total", &["reason=\"translated_back\""]) > 10_000);
+    let flows = || node.sluice().metrics().sum("sluice_l4_nat_flows", &[]);
+    // Those of datagrams are over after two seconds; those of closed connections are not yet.
+    let tcp = 2 * (i64::try_from(TRIES).expect("a few") + 2);
+    eventually("flows of datagrams through pools are forgotten", || flows() == tcp);
 }
 
 /// All origins are asked in turn by the hash, and large bodies come whole.

@@ -42,4 +42,4 @@ pub use plan::{Held, Kind, Machine, Plan, PlanFault, Wishes};
 pub use prober::{PROBES_AT_ONCE, Prober, Turned};
 pub use probes::{Door, Probes, Target};
 pub use slots::Slots;
-pub use stale::stale_pins;
+pub use stale::{stale_nat, stale_pins};

@@ -24,8 +24,8 @@ use crate::kernel_stats::KernelStats;
 
 /// How often time is looked at.
 const TICK: Duration = Duration::from_secs(1);
-/// Ticks from one look at the pins to the next.
-const PINS_EVERY: u32 = 10;
+/// Ticks from one look at what is kept of flows to the next.
+const FLOWS_EVERY: u32 = 10;
 
 /// Maps and programs, and what they hold.
 pub(crate) struct Kernel {
@@ -33,6 +33,8 @@ pub(crate) struct Kernel {
     plan: Plan,
     prober: Prober,
     neighbours: Neighbours,
+    /// Pins and flows of full NAT, when they were looked at last.
+    kept: (usize, usize),
     snapshot: Arc<Snapshot>,
 }
 
@@ -55,7 +57,7 @@ impl Kernel {
             tracing::info!("the kernel layer {:?} of an earlier process was taken over", snapshot.l4.instance);
         }
         let prober = Prober::open().context("backends cannot be probed")?;
-        let mut kernel = Self { balancer, plan, prober, neighbours: Neighbours::default(), snapshot: Arc::clone(snapshot) };
+        let mut kernel = Self { balancer, plan, prober, neighbours: Neighbours::default(), kept: (0, 0), snapshot: Arc::clone(snapshot) };
         kernel.apply(snapshot)?;
         kernel.neighbours.refresh(&kernel.plan.backend_addresses());
         kernel.attach(&snapshot.l4)?;
@@ -102,6 +104,7 @@ impl Kernel {
 
     fn count(&mut self, stats: &mut KernelStats) -> Result<()> {
         stats.late(self.prober.late());
+        stats.kept(self.kept);
         stats.take(&mut self.balancer, &self.plan, now_s())
     }
 
@@ -169,12 +172,22 @@ impl Kernel {
         if self.prober.has_heard() {
             self.balancer.put_probed_s(now_s)?;
         }
-        if tick.is_multiple_of(PINS_EVERY) {
-            let pins = self.balancer.kept()?.pins;
-            for flow in l4::stale_pins(&self.plan, &pins, now_s, settle_s) {
-                self.balancer.remove_pin(*flow)?;
-            }
+        if tick.is_multiple_of(FLOWS_EVERY) {
+            self.forget_flows(now_s, settle_s)?;
         }
+        Ok(())
+    }
+}
+
+impl Kernel {
+    /// Takes away what is kept of flows that are over.
+    fn forget_flows(&mut self, now_s: u32, settle_s: u32) -> Result<()> {
+        let kept = self.balancer.kept()?;
+        let pins = l4::stale_pins(&self.plan, &kept.pins, now_s, settle_s);
+        let translated = l4::stale_nat(&self.plan, &kept.nat, now_s);
+        self.kept = (kept.pins.len() - pins.len(), kept.nat.len() - translated.len());
+        pins.into_iter().try_for_each(|flow| self.balancer.remove_pin(*flow))?;
+        translated.into_iter().try_for_each(|(flow, kept, origin)| self.balancer.remove_nat(*flow, kept, origin))?;
         Ok(())
     }
 }

@@ -18,6 +18,7 @@ pub(crate) struct KernelStats {
     late_before: u64,
     age_s: Gauge,
     pins: Gauge,
+    nat_flows: Gauge,
     away: Gauge,
 }
 
@@ -28,6 +29,7 @@ impl KernelStats {
         Self {
             late: page.counter(&metrics::L4_PROBES_LATE, &[]),
             age_s: page.gauge(&metrics::L4_STATES_AGE, &[]),
+            nat_flows: page.gauge(&metrics::L4_NAT_FLOWS, &[]),
             pins: page.gauge(&metrics::L4_PINS, &[]),
             away: page.gauge(&metrics::L4_SLOTS_AWAY, &[]),
             page,
@@ -62,10 +64,15 @@ impl KernelStats {
             self.page.counter(metric, &[("reason", reason.name())]).add(count.saturating_sub(before));
         }
         self.age_s.set(balancer.probed_s()?.map_or(0, |probed_s| i64::from(now_s.saturating_sub(probed_s))));
-        self.pins.set(i64::try_from(balancer.kept()?.pins.len()).unwrap_or(i64::MAX));
         let away: usize = plan.tables().map(|(_, slots)| slots.away().len()).sum();
         self.away.set(i64::try_from(away).unwrap_or(i64::MAX));
         Ok(())
+    }
+
+    /// How many pins and flows of full NAT there are.
+    pub(crate) fn kept(&self, (pins, nat_flows): (usize, usize)) {
+        self.pins.set(i64::try_from(pins).unwrap_or(i64::MAX));
+        self.nat_flows.set(i64::try_from(nat_flows).unwrap_or(i64::MAX));
     }
 
     /// How often probes had to wait, since the process began.

@@ -78,7 +78,8 @@ fn show(instance: &Instance) -> Result<ExitCode> {
         say(format_args!("states as of {} s ago", now_s().saturating_sub(probed_s)));
     }
     let away: usize = held.tables().map(|(_, slots)| slots.away().len()).sum();
-    say(format_args!("\nslots away {away}, pins {}", balancer.kept()?.pins.len()));
+    let kept = balancer.kept()?;
+    say(format_args!("\nslots away {away}, pins {}, flows through pools {}", kept.pins.len(), kept.nat.len()));
     for reason in Reason::ALL {
         let count = balancer.reason(*reason)?;
         if count > 0 {

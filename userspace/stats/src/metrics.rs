@@ -105,6 +105,7 @@ metrics! {
     L4_STATES_AGE Gauge "l4_states_age_seconds" [] "How long ago the states of endpoints in the kernel layer were last found out; they stay in force while no process probes.",
     L4_PROBES_LATE Counter "l4_probes_late_total" [] "Times that probes had to wait because too many were under way.",
     L4_PINS Gauge "l4_pins" [] "Flows that are kept because they began in a slot that had changed.",
+    L4_NAT_FLOWS Gauge "l4_nat_flows" [] "Flows that are translated through a pool.",
     L4_SLOTS_AWAY Gauge "l4_slots_away" [] "Slots that a change took from their owner and that have not settled yet.",
 
     CONFIG_APPLIED Counter "config_applied_total" [] "Configurations put in force.",

@@ -5,7 +5,10 @@
 use crate::slot::Choice;
 use crate::story::{self, Delivery};
 use crate::{maps, vip};
-use abi::{PROBE_ACCEPTED, PROBE_NO_WAY, PROBE_PORT_FIRST, PROBE_PORTS, PROBE_REFUSED, ProbeFrame, Reason, Settings, protocols, tcp_flags};
+use abi::{
+    PROBE_ACCEPTED, PROBE_NO_WAY, PROBE_PORT_FIRST, PROBE_PORTS, PROBE_REFUSED, ProbeFrame, Reason, Settings, flow_hash, protocols,
+    tcp_flags,
+};
 use prog::packet::Packet;
 use prog::parse::{self, Parsed};
 use prog::verdict::{Step, Verdict};
@@ -32,7 +35,8 @@ fn enclose(packet: &Packet) -> Step<u32> {
     parsed.about = parsed.flow.protocol == protocols::ICMP;
     let parsed = maps::note(&parsed).ok_or(broken)?;
     let backend = number(to.backend);
-    let choice = Choice { backend, hash: parsed.ports(), others: None };
+    let hash = flow_hash(settings.hash_seed, &parsed.flow.source, parsed.ports());
+    let choice = Choice { backend, hash, others: None };
     let backend = maps::backend(backend).ok_or(broken)?;
     let hop = story::enclose(packet, &found, &Delivery { parsed, backend, choice, settings })?;
     Ok(hop.interface(packet))
