@@ -78,13 +78,18 @@ fn either_side_may_end_first() {
 
 #[test]
 fn a_reset_is_passed_on() {
-    let (near, far, sluice) = pair();
-    rustix::net::sockopt::set_socket_linger(&far, Some(core::time::Duration::ZERO)).unwrap();
-    drop(far);
-    let mut near = near;
-    let ended = near.read(&mut [0; 10]);
-    assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
-    eventually("it is closed", || sluice.metrics().sum("sluice_downstream_connections_active", &[]) == 0);
+    for near_breaks in [false, true] {
+        let (near, far, sluice) = pair();
+        let (breaking, mut other) = if near_breaks { (near, far) } else { (far, near) };
+        // What came before stands; that nothing more comes is no end.
+        (&breaking).write_all(b"some").unwrap();
+        other.read_exact(&mut [0; 4]).unwrap();
+        rustix::net::sockopt::set_socket_linger(&breaking, Some(core::time::Duration::ZERO)).unwrap();
+        drop(breaking);
+        let ended = other.read(&mut [0; 10]);
+        assert!(ended.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset), "{near_breaks}: {ended:?}");
+        eventually("it is closed", || sluice.metrics().sum("sluice_downstream_connections_active", &[]) == 0);
+    }
 }
 
 #[test]

@@ -13,8 +13,10 @@ use io::{
 use model::Address;
 use std::{
     cell::Cell,
+    future::{Future, poll_fn},
     io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
+    pin::pin,
     rc::Rc,
     thread,
 };
@@ -182,6 +184,89 @@ fn splice_moves_everything_and_sees_the_end() {
         assert_eq!(got.len(), length);
         assert!(got.iter().enumerate().all(|(at, byte)| *byte == (at * 7 % 253) as u8));
     });
+}
+
+/// Given up at the very moment at which it could go on, by a reader that then stops again: nobody will ask a second time.
+#[test]
+fn a_splice_that_is_given_up_ends() {
+    each_fallback(|ring| {
+        let (front, address) = listener();
+        let (back, origin) = listener();
+        let source = thread::spawn(move || {
+            let mut stream = TcpStream::connect(origin).unwrap();
+            // Until we close.
+            while stream.write_all(&[7; 65536]).is_ok() {}
+        });
+        let mut sink = TcpStream::connect(address).unwrap();
+        let mut reader = sink.try_clone().unwrap();
+        let done = Rc::new(Cell::new(false));
+        let (inner, flag) = (ring.clone(), Rc::clone(&done));
+        ring.spawn(async move {
+            let (front, back) = (inner.listen(front), inner.listen(back));
+            let (down, up) = (front.accept().await.unwrap(), back.accept().await.unwrap());
+            {
+                let mut splice = pin!(async { while up.splice_to(&down, 1 << 40).await.is_ok() {} });
+                let mut patience = pin!(inner.sleep(core::time::Duration::from_millis(200)));
+                poll_fn(|context| {
+                    assert!(splice.as_mut().poll(context).is_pending());
+                    patience.as_mut().poll(context)
+                })
+                .await;
+                assert!(reader.read(&mut vec![0; 1 << 20]).unwrap() > 0);
+                thread::sleep(std::time::Duration::from_millis(20));
+            }
+            flag.set(true);
+        });
+        ring.run(|| done.get());
+        assert_eq!(ring.shut_down(ring.now() + core::time::Duration::from_secs(5)), 0, "it goes on");
+        assert!(sink.read(&mut [0]).is_ok());
+        source.join().unwrap();
+    });
+}
+
+/// The kernel may have said that there are none before it got those that came back meanwhile, and be heard only after.
+#[test]
+fn whoever_found_no_buffer_gets_one_that_came_back() {
+    for name in ["", "defer_taskrun"] {
+        let mut forced = Forced::default();
+        if !name.is_empty() {
+            forced.set(name).unwrap();
+        }
+        // The fewest there can be.
+        let ring = Ring::uring(Uring::new(UringOptions { arena_bytes: 1, forced }).unwrap());
+        let (descriptor, address) = listener();
+        let (mut greedy, mut modest) = (TcpStream::connect(address).unwrap(), TcpStream::connect(address).unwrap());
+        let (got, late) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(false)));
+        let (inner, flag) = (ring.clone(), Rc::clone(&got));
+        let counts = ring.clone();
+        ring.spawn(async move {
+            let listener = inner.listen(descriptor);
+            let (hoarder, other) = (listener.accept().await.unwrap(), listener.accept().await.unwrap());
+            other.arm();
+            greedy.write_all(&vec![7; 1 << 20]).unwrap();
+            let mut hoard = Vec::new();
+            while counts.counts().parked == 0 {
+                let chunk = poll_fn(|_| match hoarder.poll_receive() {
+                    core::task::Poll::Ready(chunk) => core::task::Poll::Ready(Some(chunk.unwrap())),
+                    core::task::Poll::Pending if counts.counts().parked > 0 => core::task::Poll::Ready(None),
+                    core::task::Poll::Pending => core::task::Poll::Pending,
+                });
+                hoard.extend(chunk.await);
+            }
+            modest.write_all(b"x").unwrap();
+            thread::sleep(std::time::Duration::from_millis(20));
+            drop((hoard, hoarder));
+            assert_eq!(&other.receive().await.unwrap()[..], b"x");
+            flag.set(true);
+        });
+        let (inner, flag) = (ring.clone(), Rc::clone(&late));
+        ring.spawn(async move {
+            inner.sleep(core::time::Duration::from_secs(5)).await;
+            flag.set(true);
+        });
+        ring.run(|| got.get() || late.get());
+        assert!(got.get(), "without {name:?} it waits for ever");
+    }
 }
 
 #[test]

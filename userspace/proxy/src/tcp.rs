@@ -64,14 +64,24 @@ fn tries(cluster: &Cluster) -> u32 {
     u32::try_from(cluster.endpoints().len()).unwrap_or(u32::MAX)
 }
 
-/// Both directions at once, until both have ended.
+/// Both directions to their ends. Where one side broke off the other is reset too: a close would tell it that it has everything.
 async fn carry(scope: &Scope<'_>, (down, up): (Transport, Transport), record: &mut Record) -> Result<(), Fault> {
+    let outcome = both(scope, (&down, &up), record).await;
+    if outcome.is_err_and(|fault| fault.blame != model::Blame::Us) {
+        down.reset();
+        up.reset();
+    }
+    outcome
+}
+
+/// Both directions at once, until both have ended.
+async fn both(scope: &Scope<'_>, (down, up): (&Transport, &Transport), record: &mut Record) -> Result<(), Fault> {
     let moved_at = core::cell::Cell::new(scope.house.ring().now());
     let (sent, received) = (core::cell::Cell::new(0), core::cell::Cell::new(0));
     let client = Fault::client(Cause::DownstreamReset);
     let origin = Fault::origin(Cause::UpstreamReset);
-    let there = half(&down, &up, (&sent, &moved_at), (client, origin));
-    let back = half(&up, &down, (&received, &moved_at), (origin, client));
+    let there = half(down, up, (&sent, &moved_at), (client, origin));
+    let back = half(up, down, (&received, &moved_at), (origin, client));
     let (mut there, mut back) = (core::pin::pin!(there), core::pin::pin!(back));
     let (mut there_done, mut back_done) = (false, false);
     let idle = scope.listener.config().timeouts.idle;

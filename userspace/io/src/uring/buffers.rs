@@ -29,6 +29,8 @@ pub(super) struct BufferRing {
     arena: Rc<Arena>,
     count: u16,
     tail: Cell<u16>,
+    /// Buffers that are the kernel's to fill, as far as its completions were seen.
+    given: Cell<u16>,
     incremental: bool,
 }
 
@@ -41,7 +43,8 @@ impl BufferRing {
         let memory = unsafe { alloc_zeroed(layout) };
         #[expect(clippy::cast_ptr_alignment, reason = "the layout asks for a page")]
         let Some(entries) = NonNull::new(memory.cast::<BufRingEntry>()) else { handle_alloc_error(layout) };
-        let buffers = Self { entries, layout, arena: Arena::new(count, bytes), count, tail: Cell::new(0), incremental };
+        let buffers =
+            Self { entries, layout, arena: Arena::new(count, bytes), count, tail: Cell::new(0), given: Cell::new(0), incremental };
         let flags = if incremental { INCREMENTAL } else { 0 };
         // SAFETY: the entries live as long as the ring: `Uring` drops its ring first.
         unsafe { ring.submitter().register_buf_ring_with_flags(entries.as_ptr() as u64, count, GROUP, flags) }?;
@@ -49,9 +52,10 @@ impl BufferRing {
         Ok(buffers)
     }
 
-    /// Whether some buffer waits to be given back.
-    pub(super) fn has_returned(&self) -> bool {
-        self.arena.has_returned()
+    /// Whether a reception would find a buffer: the kernel has some, or is about to get them. (Without `DEFER_TASKRUN` one may have failed for
+    /// want of buffers before the last were given, and be heard of only after.)
+    pub(super) fn has_some(&self) -> bool {
+        self.given.get() > 0 || self.arena.has_returned()
     }
 
     /// Gives every returned buffer to the kernel.
@@ -67,6 +71,7 @@ impl BufferRing {
             entry.set_len(self.arena.buffer_bytes());
             entry.set_bid(index);
             self.tail.set(self.tail.get().wrapping_add(1));
+            self.given.set(self.given.get() + 1);
         }
         if before != self.tail.get() {
             // SAFETY: the tail lies in the first entry of a live ring.
@@ -85,6 +90,7 @@ impl BufferRing {
         let chunk = if length == 0 { Chunk::default() } else { self.arena.lease(index, length) };
         if !(self.incremental && cqueue::buffer_more(flags)) {
             self.arena.finished(index);
+            self.given.set(self.given.get() - 1);
         }
         Ok(chunk)
     }

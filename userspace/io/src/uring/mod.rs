@@ -109,7 +109,10 @@ impl Uring {
                 }
                 opcode::Close::new(types::Fd(fd.0)).build()
             }
-            Op::Cancel { target } => opcode::AsyncCancel::new(u64::from(target.kind as u8) << 32 | u64::from(target.slot)).build(),
+            Op::Cancel { target } => {
+                self.splices.get_mut(&target.slot).filter(|_| target.kind == Kind::Splice).into_iter().for_each(Splice::give_up);
+                opcode::AsyncCancel::new(u64::from(target.kind as u8) << 32 | u64::from(target.slot)).build()
+            }
         };
         self.push(&entry, token);
     }
@@ -244,7 +247,7 @@ impl Uring {
     }
 
     pub(crate) fn has_buffers(&self) -> bool {
-        self.buffers.has_returned()
+        self.buffers.has_some()
     }
 
     pub(crate) fn bell(&mut self) -> Result<Bell, Errno> {

@@ -35,6 +35,8 @@ pub(super) struct Splice {
     moved: u64,
     pipe: Pipe,
     in_pipe: usize,
+    /// Nobody wants it any more: a poll that has answered before its cancel must not be followed by another.
+    given_up: bool,
 }
 
 /// What a step came to.
@@ -49,7 +51,7 @@ impl Uring {
             Ok(pipe) => pipe,
             Err(errno) => return self.splice_done(slot, Err(errno)),
         };
-        let splice = Splice { from, to, left: length, moved: 0, pipe, in_pipe: 0 };
+        let splice = Splice { from, to, left: length, moved: 0, pipe, in_pipe: 0, given_up: false };
         self.step_splice(slot, splice);
     }
 
@@ -57,6 +59,7 @@ impl Uring {
     pub(super) fn continue_splice(&mut self, slot: u32, polled: Result<u64, Errno>) {
         let Some(splice) = self.splices.remove(&slot) else { return };
         match polled {
+            Ok(_) if splice.given_up => self.splice_done(slot, Err(Errno::CANCELED)),
             Ok(_) => self.step_splice(slot, splice),
             Err(errno) => self.splice_done(slot, Err(errno)),
         }
@@ -84,6 +87,10 @@ impl Uring {
 }
 
 impl Splice {
+    pub(super) fn give_up(&mut self) {
+        self.given_up = true;
+    }
+
     /// Moves what can be moved now. It ends or waits with an empty pipe, except when `to` is full.
     fn step(&mut self) -> Step {
         set_blocking(self.from, false);

@@ -138,4 +138,6 @@ async fn echo(stream: Stream) {
         }
     }
     stream.finish();
+    // Dropped earlier, what the client's window does not take would be lost.
+    let _broken = stream.flushed().await;
 }
