@@ -157,7 +157,9 @@ fn frame(out: &mut Vec<u8>, (kind, flags, stream): (u8, u8, u32), payload: &[&[u
     out.extend_from_slice(&length.to_be_bytes()[1..]);
     out.extend_from_slice(&[kind, flags]);
     out.extend_from_slice(&stream.to_be_bytes());
-    payload.iter().for_each(|piece| out.extend_from_slice(piece));
+    for piece in payload {
+        out.extend_from_slice(piece);
+    }
 }
 
 #[cfg(test)]

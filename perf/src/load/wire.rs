@@ -31,7 +31,7 @@ pub(super) enum Received {
 }
 
 /// How a write went.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sent {
     All,
     /// Wait until the kernel takes more, and flush.

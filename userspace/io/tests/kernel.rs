@@ -195,7 +195,7 @@ fn a_splice_that_is_given_up_ends() {
         let source = thread::spawn(move || {
             let mut stream = TcpStream::connect(origin).unwrap();
             // Until we close.
-            while stream.write_all(&[7; 65536]).is_ok() {}
+            while stream.write_all(&[7; 8192]).is_ok() {}
         });
         let mut sink = TcpStream::connect(address).unwrap();
         let mut reader = sink.try_clone().unwrap();

@@ -29,12 +29,9 @@ static SHA256: HkdfUsingHmac<'_> = HkdfUsingHmac(&Prepared(&HMAC_SHA256));
 static SHA384: HkdfUsingHmac<'_> = HkdfUsingHmac(&Prepared(&HMAC_SHA384));
 
 fn with_prepared_keys(suite: &Tls13CipherSuite) -> Option<Tls13CipherSuite> {
-    let hkdf_provider = match suite.common.hash_provider.algorithm() {
-        HashAlgorithm::SHA256 => &SHA256,
-        HashAlgorithm::SHA384 => &SHA384,
-        // One that rustls may bring later stays as it is.
-        _ => return None,
-    };
+    let hash = suite.common.hash_provider.algorithm();
+    let hkdf_provider =
+        [(HashAlgorithm::SHA256, &SHA256), (HashAlgorithm::SHA384, &SHA384)].into_iter().find(|(known, _)| *known == hash)?.1;
     let CipherSuiteCommon { suite: number, hash_provider, confidentiality_limit } = suite.common;
     let common = CipherSuiteCommon { suite: number, hash_provider, confidentiality_limit };
     Some(Tls13CipherSuite { common, hkdf_provider, aead_alg: suite.aead_alg, quic: None })
