@@ -80,6 +80,9 @@ impl Origin {
 
     async fn request(&self, wire: &mut Wire, random: &mut Random) -> Result<Then, Ended> {
         let head = wire.head().await?;
+        if head.word(1) == "/healthz" {
+            return self.health(wire, random).await;
+        }
         let Some(id) = head.word(1).strip_prefix("/r/").and_then(|id| id.parse().ok()) else {
             self.ledger.wrong(format!("an origin got {:?}", head.line));
             return Err(Ended::Closed);
@@ -103,6 +106,14 @@ impl Origin {
         }
         self.read_body(wire, &head, &plan).await?;
         self.answer(wire, &plan, random).await
+    }
+
+    /// A health check: a bad origin is ill now and then.
+    async fn health(&self, wire: &Wire, random: &mut Random) -> Result<Then, Ended> {
+        let ill = self.mood == Mood::Bad && random.happens(Chance(3_000));
+        let answer: &[u8] = if ill { b"HTTP/1.1 503 Ill\r\ncontent-length: 0\r\n\r\n" } else { b"HTTP/1.1 204 Well\r\n\r\n" };
+        self.write(wire, answer, random).await?;
+        Ok(Then::Next)
     }
 
     fn judge_head(&self, head: &Head, plan: &Plan) {

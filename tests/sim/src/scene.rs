@@ -100,6 +100,29 @@ clusters:
     )
 }
 
+/// A configuration whose listener sends everything to the origins by way of another listener of the proxy itself: what both speak with each other
+/// is simulated too. `web` is added to the first listener, `relay` to the cluster of the second.
+pub fn relayed(web: &str, relay: &str) -> String {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
+    let relay = relay.replace("TLS", &format!("tls: {{ server_name: relay.test, ca: \"{folder}/ca.pem\" }}"));
+    let web = format!("{web} http: {{ sites: [{{ hosts: [\"*\"], routes: [{{ to: relay }}] }}] }}");
+    format!(
+        "{}  relay: {{ endpoints: [10.0.0.1:443]{relay} }}
+secrets: {{ relay: {{ cert: \"{folder}/relay.pem\", key: \"{folder}/relay.key\" }} }}
+",
+        config(&web, &ORIGINS, "").replace(
+            "clusters:\n",
+            "  back:
+    bind: [\"10.0.0.1:443\"]
+    BACK
+    http: { sites: [{ hosts: [\"*\"], routes: [{ to: origins }] }] }
+clusters:
+"
+        )
+    )
+    .replace("BACK", if relay.contains("tls:") { "tls: { certificates: [relay] }" } else { "limits: {}" })
+}
+
 /// Runs it; what was wrong, if anything, as text.
 pub fn run(setting: Setting) -> Result<(), String> {
     fingerprint(setting).map(drop)

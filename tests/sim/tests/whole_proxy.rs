@@ -4,7 +4,7 @@
 use io::sim::{Chaos, Random};
 use sim::{
     plan::Mood,
-    scene::{ORIGINS, Setting, config, fingerprint, http_config, run},
+    scene::{ORIGINS, Setting, config, fingerprint, http_config, relayed, run},
     seeds::each,
 };
 
@@ -73,6 +73,39 @@ fn used_up_descriptors_refuse_and_recover() {
     each("used_up_descriptors_refuse_and_recover", |seed, traced| {
         let setting = Setting::new(seed, traced, Mood::Good, Chaos::from_seed(seed).unbroken());
         run(Setting { descriptors: Some(6 + (seed % 7) as usize), expected_reasons: &["connect_failed"], ..setting })
+    });
+}
+
+/// What the proxy speaks with itself, by seed.
+const BETWEEN: [&str; 4] = [", protocol: http1", ", protocol: http2", ", TLS, protocol: http1", ", TLS"];
+
+#[test]
+fn every_protocol_on_both_sides() {
+    each("every_protocol_on_both_sides", |seed, traced| {
+        let chaos = Chaos::from_seed(seed).unbroken();
+        let config = relayed("", BETWEEN[seed as usize % BETWEEN.len()]);
+        run(Setting { config, ..Setting::new(seed, traced, Mood::Good, chaos) })
+    });
+}
+
+#[test]
+fn every_protocol_over_what_breaks() {
+    each("every_protocol_over_what_breaks", |seed, traced| {
+        let config = relayed("", BETWEEN[seed as usize % BETWEEN.len()]);
+        let reasons = &["stream_refused", "upstream_tls_handshake", "upstream_tls_protocol", "downstream_reset"];
+        run(Setting { config, expected_reasons: reasons, ..Setting::new(seed, traced, Mood::Bad, Chaos::from_seed(seed)) })
+    });
+}
+
+#[test]
+fn endpoints_that_are_asked_how_they_are() {
+    each("endpoints_that_are_asked_how_they_are", |seed, traced| {
+        let check = if seed % 2 == 0 { "http: /healthz" } else { "tcp: {}" };
+        let config = http_config(&format!(", health: [{{ {check}, interval: 10ms, timeout: 100s, rise: 1, fall: 1 }}]"));
+        let (mood, chaos) = if seed % 4 < 2 { (Mood::Good, Chaos::from_seed(seed).unbroken()) } else { (Mood::Bad, Chaos::from_seed(seed)) };
+        let changes = vec![http_config(""), config.clone()];
+        let expected_reasons: &[&str] = if mood == Mood::Bad { &["no_endpoint"] } else { &[] };
+        run(Setting { config, changes, expected_reasons, ..Setting::new(seed, traced, mood, chaos) })
     });
 }
 

@@ -15,8 +15,8 @@ use route::{HostPattern, PathPattern};
 use crate::containers::{Lazy, Located, Map};
 use crate::record::record;
 use crate::scalars::{
-    Accept, AdminSocket, Bind, CountLimit, HeaderName, HeaderValue, IncludePattern, Method, Number, Size, SizeLimit, TimeLimit, Trusted,
-    Workers,
+    Accept, AdminSocket, Alpn, Bind, CountLimit, HeaderName, HeaderValue, IncludePattern, Method, Number, Size, SizeLimit, TimeLimit,
+    Trusted, Workers,
 };
 use crate::snapshot::{LogField, LogFormat, LogTarget, Name, OnChange, Policy, Protocol, ProxyProtocol, State};
 use crate::targets::To;
@@ -111,6 +111,8 @@ record! {
     struct Listener {
         /// Addresses to listen on: "*:PORT" (IPv4 and IPv6, two sockets), IPV4:PORT, "[IPV6]:PORT", unix:PATH.
         bind: Located<Vec<Located<Bind>>>,
+        /// TLS connections that go on unopened, by what their hello says; the first that matches wins, all others are this listener's own.
+        passthrough: Vec<Located<Passthrough>> = Vec::new(),
         /// Speak TLS with clients.
         tls: Option<Located<ListenerTls>> = None,
         /// Speak HTTP: sites and their routes. Either this or `tcp`.
@@ -172,6 +174,18 @@ record! {
     /// The TCP side of a listener.
     sugar(to)
     struct Tcp {
+        /// The cluster that connections go to, or several with their weights.
+        to: To,
+    }
+}
+
+record! {
+    /// TLS connections that go on unopened.
+    struct Passthrough {
+        /// Names that clients ask for, "*.shop.example.com" for all below a name, "*" for all, and for clients that ask for none.
+        names: Located<Vec<Located<HostPattern>>>,
+        /// Application protocols of which clients have to offer one; absent: whatever they offer.
+        alpn: Vec<Alpn> = Vec::new(),
         /// The cluster that connections go to, or several with their weights.
         to: To,
     }

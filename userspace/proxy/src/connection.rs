@@ -50,7 +50,17 @@ pub fn serve(house: Rc<House>, listener: Rc<Listener>, stream: Stream) -> impl F
             },
         };
         let config = admitted.listener.config();
-        let is_tcp = matches!(config.kind, Kind::Tcp(_));
+        if !config.passthrough.is_empty() {
+            match Box::pin(inspect::passthrough(&house, (&admitted.listener, &timer), &stream, &config.passthrough)).await {
+                Ok(None) => {}
+                Ok(Some(to)) => {
+                    admitted.listener.passed.increment();
+                    let scope = Scope { house: &house, listener: &admitted.listener, client: &client, timer: &timer };
+                    return Box::pin(tcp::proxy(&scope, stream.into(), &to)).await;
+                }
+                Err(cause) => return house.count_fault(cause),
+            }
+        }
         let transport = match &config.tls {
             None => stream.into(),
             Some(tls) => match Box::pin(handshake::accept(&house, (&admitted.listener, &timer), stream, tls)).await {
@@ -58,12 +68,14 @@ pub fn serve(house: Rc<House>, listener: Rc<Listener>, stream: Stream) -> impl F
                 None => return,
             },
         };
-        drop(config);
         let scope = Scope { house: &house, listener: &admitted.listener, client: &client, timer: &timer };
-        if is_tcp {
-            Box::pin(tcp::proxy(&scope, transport)).await;
+        if let Kind::Tcp(tcp) = &config.kind {
+            let to = tcp.to.clone();
+            drop(config);
+            Box::pin(tcp::proxy(&scope, transport, &to)).await;
             return;
         }
+        drop(config);
         let conn = Conn::server(transport, &admitted.listener.settings());
         if conn.is_multiplexed() {
             Box::pin(serve_many(&scope, conn)).await;

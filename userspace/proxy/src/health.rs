@@ -115,6 +115,7 @@ pub(crate) fn follow(house: &Rc<House>, snapshot: &Snapshot) {
 fn used(snapshot: &Snapshot) -> HashSet<ClusterSlot> {
     let mut used = HashSet::new();
     for listener in snapshot.listeners.values() {
+        used.extend(listener.passthrough.rules().iter().flat_map(|rule| rule.to.targets()).map(|target| target.slot));
         match &listener.kind {
             Kind::Tcp(tcp) => used.extend(tcp.to.targets().iter().map(|target| target.slot)),
             Kind::Http(http) => {

@@ -1,9 +1,12 @@
-//! Who a connection comes from: the socket's peer, or whom a trusted peer speaks for in a PROXY protocol header.
+//! What a connection says before it is served: who it comes from (the socket's peer, or whom a trusted peer speaks for in a PROXY protocol header),
+//! and which server its TLS hello asks for. The bytes that were looked at stay in the stream.
 
+use buf::Chunk;
 use core::time::Duration;
 use io::{Stream, Timer};
 use model::{Address, Cause, ConnectionRecord};
 use std::rc::Rc;
+use tls::hello::{Hello, Peek};
 
 use crate::{House, Listener, proxy_protocol};
 
@@ -50,6 +53,36 @@ async fn read_header(stream: &Stream) -> Result<Option<Address>, Cause> {
                 return Ok(source.map(Address::Tcp));
             }
         }
+    }
+}
+
+/// Where a connection goes unopened, by its TLS hello. `None`: it is the listener's own, and whatever is wrong with its bytes is told there.
+pub(crate) async fn passthrough(
+    house: &House,
+    (listener, timer): (&Listener, &Timer),
+    stream: &Stream,
+    passthrough: &config::Passthrough,
+) -> Result<Option<config::Targets>, Cause> {
+    let until = house.ring().now() + listener.config().timeouts.request_head.unwrap_or(HEADER_TIMEOUT);
+    let hello = house.within((listener, timer), until, hello(stream)).await.ok_or(Cause::TlsHandshake)?;
+    Ok(hello.and_then(|hello| passthrough.find(hello.server_name.as_deref(), &hello.alpn).cloned()))
+}
+
+/// The hello that a connection begins with, if it begins with one.
+async fn hello(stream: &Stream) -> Option<Hello> {
+    let mut gathered = Chunk::default();
+    loop {
+        let chunk = stream.receive().await.ok()?;
+        let ended = chunk.is_empty();
+        gathered = if gathered.is_empty() { chunk } else { Chunk::from([&gathered[..], &chunk[..]].concat()) };
+        // (The limit on a hello's bytes and records is the reader's.)
+        let peek = tls::hello::peek(&gathered);
+        if !matches!(peek, Peek::More) || ended {
+            stream.put_back(gathered);
+            return if let Peek::Hello(hello) = peek { Some(hello) } else { None };
+        }
+        // A receive buffer is never kept.
+        gathered.move_to_heap();
     }
 }
 

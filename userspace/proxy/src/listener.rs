@@ -29,6 +29,7 @@ pub struct Listener {
     /// Full ones and resumed ones.
     handshakes: [Counter; 2],
     pub(crate) requests_active: Gauge,
+    pub(crate) passed: Counter,
     pub(crate) cut: Counter,
 }
 
@@ -45,6 +46,7 @@ impl Listener {
             handshakes: ["full", "resumed"]
                 .map(|kind| page.counter(&metrics::TLS_HANDSHAKES, &[("listener", &*config.name), ("kind", kind)])),
             requests_active: page.gauge(&metrics::REQUESTS_ACTIVE, &name),
+            passed: page.counter(&metrics::DOWNSTREAM_PASSED, &name),
             cut: page.counter(&metrics::DRAIN_CLOSED, &name),
             name: Rc::from(&*config.name),
             config: RefCell::new(Rc::new(config)),

@@ -5,7 +5,7 @@ use exchange::Transport;
 use model::{Cause, Fault, Instant, Record};
 use std::rc::Rc;
 
-use config::Kind;
+use config::Targets;
 
 use crate::{Cluster, connection::Scope, upstream};
 
@@ -17,20 +17,18 @@ const LANE_AFTER_BYTES: u64 = 256 * 1024;
 const LANE_STEP_BYTES: u64 = 1 << 20;
 
 /// Carries one connection to its end.
-pub(crate) async fn proxy(scope: &Scope<'_>, down: Transport) {
+pub(crate) async fn proxy(scope: &Scope<'_>, down: Transport, to: &Targets) {
     let client = scope.client;
     let mut record = Record::begin(Rc::clone(client), 0, [0, client.id], client.accepted, scope.house.generation());
-    if let Err(fault) = story(scope, down, &mut record).await {
+    if let Err(fault) = story(scope, (down, to), &mut record).await {
         record.cause = Some(fault.cause);
         scope.house.count_fault(fault.cause);
     }
     scope.house.write_log(&record, None);
 }
 
-async fn story(scope: &Scope<'_>, down: Transport, record: &mut Record) -> Result<(), Fault> {
-    let listener = scope.listener.config();
-    let Kind::Tcp(tcp) = &listener.kind else { return Err(Fault::us(Cause::NoRoute)) };
-    let slot = tcp.to.pick(scope.house.random());
+async fn story(scope: &Scope<'_>, (down, to): (Transport, &Targets), record: &mut Record) -> Result<(), Fault> {
+    let slot = to.pick(scope.house.random());
     let cluster = scope.house.cluster(slot).ok_or_else(|| Fault::us(Cause::NoCluster))?;
     record.cluster = Some(Rc::clone(cluster.name()));
     let mut avoid = None;

@@ -53,6 +53,7 @@ metrics! {
     DOWNSTREAM_CONNECTIONS Counter "downstream_connections_total" [LISTENER] "Connections accepted.",
     DOWNSTREAM_ACTIVE Gauge "downstream_connections_active" [LISTENER] "Connections open now.",
     DOWNSTREAM_REFUSED Counter "downstream_connections_refused_total" [LISTENER, REASON] "Connections closed before they were served.",
+    DOWNSTREAM_PASSED Counter "downstream_passed_through_total" [LISTENER] "TLS connections sent on unopened, by what their hello said.",
     TLS_HANDSHAKES Counter "tls_handshakes_total" [LISTENER, KIND] "TLS handshakes completed with clients: full, or resumed from an earlier session.",
     DOWNSTREAM_LIMITS Counter "downstream_limits_total" [LISTENER, LIMIT] "Times that a connection reached a limit of its protocol, by the limit's name.",
 

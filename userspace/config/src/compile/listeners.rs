@@ -7,10 +7,10 @@ use hashbrown::HashMap;
 use model::Address;
 
 use super::{Compiler, http, share};
-use crate::containers::Entry;
+use crate::containers::{Entry, Located};
 use crate::document::{self, Root};
 use crate::scalars::{TimeLimit, Trusted};
-use crate::snapshot::{ForwardedFrom, Kind, Listener, ListenerLimits, ListenerTimeouts, Name, TcpListener};
+use crate::snapshot::{ForwardedFrom, Kind, Listener, ListenerLimits, ListenerTimeouts, Name, Passthrough, PassthroughRule, TcpListener};
 
 impl Compiler<'_> {
     pub(super) fn compile_listeners(&mut self, root: &mut Root) -> BTreeMap<Name, Arc<Listener>> {
@@ -74,12 +74,14 @@ impl Compiler<'_> {
                 return None;
             }
         };
+        let passthrough = self.passthrough(refused, &listener.passthrough);
         if let (Some(accept), true) = (&listener.proxy_protocol, listener.trusted.is_empty()) {
             self.reader.reject(accept.at, "PROXY headers are taken from trusted sources only: say which under trusted");
         }
         let new = Listener {
             name: old.map_or(name, |old| &old.name).clone(),
             binds,
+            passthrough: share(passthrough, old.map(|old| &old.passthrough)),
             tls: tls.flatten(),
             kind,
             timeouts: timeouts(&listener.timeouts),
@@ -89,6 +91,20 @@ impl Compiler<'_> {
             on_change: listener.on_change,
         };
         Some(share(new, old))
+    }
+
+    fn passthrough(&mut self, refused: &[Name], rules: &[Located<document::Passthrough>]) -> Passthrough {
+        let mut passthrough = Passthrough::default();
+        for rule in rules {
+            if self.reader.is_empty(rule.names.at) {
+                self.reader.reject(rule.names.at, "at least one name is expected here; \"*\" is all");
+            }
+            let alpn = rule.alpn.iter().map(|alpn| alpn.0.as_bytes().into()).collect();
+            if let Some(to) = self.targets(refused, &rule.to) {
+                passthrough.push(rule.names.iter().map(|name| &name.value), PassthroughRule { alpn, to });
+            }
+        }
+        passthrough
     }
 }
 

@@ -240,7 +240,8 @@ impl Compiler<'_> {
             return;
         }
         let tcp = root.listeners.entries.iter().filter_map(|entry| entry.value.tcp.as_ref()).flat_map(|tcp| &tcp.to.clusters);
-        let tcp = tcp.filter_map(|(at, name, _)| Some((*at, *self.table.by_name.get(name)?)));
+        let passed = root.listeners.entries.iter().flat_map(|entry| &entry.value.passthrough).flat_map(|rule| &rule.to.clusters);
+        let tcp = tcp.chain(passed).filter_map(|(at, name, _)| Some((*at, *self.table.by_name.get(name)?)));
         let routes = self.origin.listeners.values().flatten().flat_map(|site| &site.routes);
         let routes = routes.flat_map(|route| route.targets().iter().map(|target| (route.at, target.slot)));
         let users: Vec<(At, ClusterSlot)> = tcp.chain(routes).filter(|(_, slot)| portless.contains(slot)).collect();

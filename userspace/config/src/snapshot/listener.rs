@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use model::{Address, HeadLimits, Network};
 
-use super::{HttpListener, ListenerTls, Name, Targets};
+use super::{HttpListener, ListenerTls, Name, Passthrough, Targets};
 
 /// One listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Listener {
     pub name: Name,
     /// The sockets, `*` already being two; never empty, each once in the whole snapshot. IPv6 ones are IPv6 only.
     pub binds: Vec<Address>,
+    /// Connections that go on unopened; all others are the listener's own.
+    pub passthrough: Arc<Passthrough>,
     /// TLS with its clients; `None` speaks in clear.
     pub tls: Option<Arc<ListenerTls>>,
     /// What is spoken.

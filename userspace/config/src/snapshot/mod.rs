@@ -8,6 +8,7 @@ mod cluster;
 mod health;
 mod http;
 mod listener;
+mod passthrough;
 mod process;
 mod tls;
 mod vip;
@@ -24,6 +25,7 @@ pub use cluster::{Cluster, ClusterLimits, ClusterSlot, ClusterTimeouts, Endpoint
 pub use health::{HealthCheck, HealthKind};
 pub use http::{Action, HeaderEdits, HeaderField, HttpListener, Reply, Retry, Route, Target, Targets};
 pub use listener::{ForwardedFrom, Kind, Listener, ListenerLimits, ListenerTimeouts, OnChange, TcpListener};
+pub use passthrough::{Passthrough, PassthroughRule};
 pub use process::{AccessLog, Admin, LogField, LogFormat, LogTarget, Metrics, Process};
 pub use tls::{ClusterTls, ListenerTls, TicketKeys};
 pub use vip::{Attach, Cookies, GuardList, HashBy, L4, L4Limits, OnDown, Origins, Pool, Ports, ProbeBy, Transport, Via, Vip, VipMode};
