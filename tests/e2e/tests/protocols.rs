@@ -1,7 +1,7 @@
 //! Every HTTP version down with every one up, in the clear and through TLS, asked by curl and h2load.
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
-use e2e::{HOSTS, Origin, Signal, Stage, WAYS, Way, eventually, load, pattern, run, tally};
+use e2e::{HOSTS, Origin, Setup, Signal, Stage, WAYS, Way, eventually, free_address, load, pattern, run, tally};
 use std::fs;
 
 const LARGE: usize = 5 << 20;
@@ -119,5 +119,41 @@ fn drained_under_load() {
     assert!(stage.sluice.wait().success(), "it leaves when the last request is answered");
     for load in loads {
         assert_eq!(tally(load), (100, 0));
+    }
+}
+
+#[test]
+fn settings_are_what_the_configuration_says() {
+    let origin = Origin::start("amber");
+    for (down, up, said, connects) in [
+        ("{}", "{}", ["MAX_CONCURRENT_STREAMS(0x03):100", "INITIAL_WINDOW_SIZE(0x04):262144"], 1),
+        (
+            "{ streams: 7, stream_window: 100KiB }",
+            "{ streams: 2 }",
+            ["MAX_CONCURRENT_STREAMS(0x03):7", "INITIAL_WINDOW_SIZE(0x04):102400"],
+            3,
+        ),
+    ] {
+        let (web, back) = (free_address(), free_address());
+        let sites = |cluster: &str| format!("{{ sites: [{{ hosts: [\"*\"], routes: [{{ to: {cluster} }}] }}] }}");
+        let sluice = Setup::new(format!(
+            "listeners:
+  web: {{ bind: [\"{web}\"], http: {}, http2: {down} }}
+  back: {{ bind: [\"{back}\"], http: {} }}
+clusters:
+  app: {{ endpoints: [\"{back}\"], protocol: http2, http2: {up} }}
+  origin: {{ endpoints: [\"{origin}\"] }}
+",
+            sites("app"),
+            sites("origin"),
+        ))
+        .with(&["--workers", "1"])
+        .start();
+        let output = run("nghttp", &["--verbose", "--null-out", &format!("http://{web}/delay/1")]);
+        let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(said.iter().all(|said| shown.contains(said)), "{down}: {shown}");
+        // Beyond what one connection to the endpoint may carry, another is opened.
+        assert_eq!(tally(load(&format!("http://{web}/delay/1000"), "test", &["-n6", "-c1", "-m6"])), (6, 0), "{up}");
+        assert_eq!(sluice.metrics().sum("sluice_upstream_connects_total", &["cluster=\"app\""]), connects, "{up}");
     }
 }

@@ -102,7 +102,8 @@ fn endpoints_that_are_asked_how_they_are() {
     each("endpoints_that_are_asked_how_they_are", |seed, traced| {
         let check = if seed % 2 == 0 { "http: /healthz" } else { "tcp: {}" };
         let config = http_config(&format!(", health: [{{ {check}, interval: 10ms, timeout: 100s, rise: 1, fall: 1 }}]"));
-        let (mood, chaos) = if seed % 4 < 2 { (Mood::Good, Chaos::from_seed(seed).unbroken()) } else { (Mood::Bad, Chaos::from_seed(seed)) };
+        let (mood, chaos) =
+            if seed % 4 < 2 { (Mood::Good, Chaos::from_seed(seed).unbroken()) } else { (Mood::Bad, Chaos::from_seed(seed)) };
         let changes = vec![http_config(""), config.clone()];
         let expected_reasons: &[&str] = if mood == Mood::Bad { &["no_endpoint"] } else { &[] };
         run(Setting { config, changes, expected_reasons, ..Setting::new(seed, traced, mood, chaos) })

@@ -3,6 +3,7 @@
 //! Fields that inherit are `Option`s here; [`crate::resolve`] fills them in before anything else looks.
 
 mod health;
+mod http2;
 mod tls;
 mod vips;
 
@@ -22,6 +23,7 @@ use crate::snapshot::{LogField, LogFormat, LogTarget, Name, OnChange, Policy, Pr
 use crate::targets::To;
 
 pub(crate) use health::HealthCheck;
+pub(crate) use http2::Http2;
 pub(crate) use tls::{Clients, ClusterTls, ListenerTls, Secret, Source, Tickets, TicketsChoice};
 pub(crate) use vips::{Cookies, Dsr, GuardList, L4, L4Limits, SESSION_MAX, Vip};
 
@@ -127,6 +129,8 @@ record! {
         timeouts: ListenerTimeouts = ListenerTimeouts::default(),
         /// Other limits.
         limits: ListenerLimits = ListenerLimits::default(),
+        /// HTTP/2 with clients.
+        http2: Http2 = Http2::default(),
         /// What a change of this listener does to its connections: keep, or drain(DURATION).
         on_change: OnChange = OnChange::Keep,
     }
@@ -299,6 +303,8 @@ record! {
         /// What its endpoints speak: http1, http2 (without TLS: by prior knowledge), or auto: what they choose by ALPN. Absent: auto with TLS,
         /// http1 without.
         protocol: Option<Located<Protocol>> = None,
+        /// HTTP/2 with its endpoints.
+        http2: Http2 = Http2::default(),
         /// How its endpoints are asked whether they are well; absent: they are believed to be.
         health: Located<Vec<Located<HealthCheck>>> = Located { at: crate::read::At::default(), value: Vec::new() },
     }

@@ -11,6 +11,7 @@ mod client;
 mod clock;
 mod configuration;
 mod desk;
+mod expiries;
 mod log;
 mod notify;
 mod rotation;

@@ -20,6 +20,7 @@ use crate::{
     clock,
     configuration::{Configuration, Outcome, Reading},
     desk::Desk,
+    expiries::Expiries,
     log::{self, LogWriter},
     notify::{Notifier, Watchdog},
     rotation::Rotation,
@@ -166,10 +167,11 @@ struct Counters {
     generation: Gauge,
     took: Histogram,
     drains: Counter,
+    expiries: Expiries,
 }
 
 impl Counters {
-    fn new(page: &Page, version: &str) -> Self {
+    fn new(page: Page, version: &str) -> Self {
         page.gauge(&metrics::BUILD_INFO, &[("version", version)]).set(1);
         page.gauge(&metrics::START_TIME, &[]).set(clock::seconds());
         Self {
@@ -179,6 +181,7 @@ impl Counters {
             generation: page.gauge(&metrics::CONFIG_GENERATION, &[]),
             took: page.histogram(&metrics::CONFIG_APPLY_DURATION, &[]),
             drains: page.counter(&metrics::DRAIN_STARTED, &[]),
+            expiries: Expiries::new(page),
         }
     }
 }
@@ -207,13 +210,14 @@ impl Conductor {
         tokio_uring::spawn(write_notices(handles.notices));
         let lines = Lines { stats: Desk::open("stats", handles.reader)?, orders, log };
         let office = Rc::new(Office::new(status, lines, options.is_config_api, &page));
-        let counters = Counters::new(&page, &options.version);
+        let mut counters = Counters::new(page, &options.version);
         counters.generation.set(i64::try_from(live.snapshot.generation).unwrap_or(i64::MAX));
         let mut watcher = Watcher::new().map_err(|error| tracing::error!("changed files are not noticed, only SIGHUP is: {error}")).ok();
         let watched = handles.candidate.watched;
         if let Some(watcher) = &mut watcher {
             watcher.watch(&watched);
         }
+        counters.expiries.follow(&live.snapshot);
         let mut rotation = Rotation::default();
         rotation.follow(&live.snapshot, Instant::now());
         let house = House::serve(handles.doors, &office)?;
@@ -355,6 +359,7 @@ impl Conductor {
                 let target = snapshot.access_log.as_ref().map(|log| log.target.clone());
                 drop(self.office.log.send(log::Order::Target(target)).await);
                 self.rotation.follow(&snapshot, Instant::now());
+                self.counters.expiries.follow(&snapshot);
                 self.counters.applied.increment();
                 self.counters.generation.set(i64::try_from(snapshot.generation).unwrap_or(i64::MAX));
                 self.counters.took.record(began.elapsed());

@@ -19,7 +19,7 @@ use crate::{
 pub const UNREAD_BYTES_MAX: usize = 16 * 1024;
 
 /// What a connection is told by its listener or cluster; shared by all of them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// How large a head (or a trailer section) may be, decoded.
     pub limits: HeadLimits,

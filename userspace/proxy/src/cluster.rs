@@ -3,7 +3,7 @@
 
 use balance::{Balancer, Pick, Standing};
 use core::cell::RefCell;
-use exchange::{Pool, Traffic};
+use exchange::{Pool, Settings, Traffic};
 use io::Ring;
 use model::Address;
 use stats::{Counter, Gauge, Histogram, metrics};
@@ -111,6 +111,11 @@ impl Cluster {
     /// Its configuration.
     pub fn config(&self) -> &Arc<config::Cluster> {
         &self.config
+    }
+
+    /// HTTP/2 with its endpoints, on connections opened for a listener's requests.
+    pub(crate) fn http2(&self, listener: &Settings) -> Rc<h2::Settings> {
+        Rc::new(h2::Settings { limits: listener.limits, ..(*self.config.http2).clone() })
     }
 
     /// Closes the idle connections of endpoints that are gone, which exchanges under way may keep for long.

@@ -113,7 +113,7 @@ impl Listener {
 }
 
 fn settings(config: &config::Listener) -> Rc<Settings> {
-    let h2 = h2::Settings { limits: config.limits.head, ..h2::Settings::default() };
+    let h2 = h2::Settings { limits: config.limits.head, ..(*config.http2).clone() };
     Rc::new(Settings {
         limits: config.limits.head,
         scheme: if config.tls.is_some() { Scheme::Https } else { Scheme::Http },

@@ -138,7 +138,7 @@ impl Drop for Waiting {
 /// Opens a connection that speaks HTTP.
 async fn connect_http(scope: &Scope<'_>, down: &Transport, cluster: &Cluster, endpoint: &Endpoint) -> Result<Rc<Conn>, Fault> {
     let many = cluster.config().protocol == Protocol::Http2;
-    let settings = scope.listener.settings();
+    let settings = Settings { h2: cluster.http2(&scope.listener.settings()), ..(*scope.listener.settings()).clone() };
     let _waited_for = endpoint.pool.opening(scope.house.ring(), many);
     let transport = connect(scope, down, cluster, endpoint).await?;
     let conn = if many { Conn::multiplexed_client(transport, &settings) } else { Conn::client(transport, &settings) };

@@ -43,6 +43,7 @@ labels! {
     RESULT = "result" 32,
     WORKER = "worker" 1_024,
     VERSION = "version" 8,
+    SECRET = "secret" 20_000,
 }
 
 metrics! {
@@ -54,6 +55,7 @@ metrics! {
     DOWNSTREAM_ACTIVE Gauge "downstream_connections_active" [LISTENER] "Connections open now.",
     DOWNSTREAM_REFUSED Counter "downstream_connections_refused_total" [LISTENER, REASON] "Connections closed before they were served.",
     DOWNSTREAM_PASSED Counter "downstream_passed_through_total" [LISTENER] "TLS connections sent on unopened, by what their hello said.",
+    CERTIFICATE_EXPIRY Gauge "certificate_expiry_time_seconds" [SECRET] "When a certificate is good no longer, in seconds since 1970; 0 once it is not configured.",
     TLS_HANDSHAKES Counter "tls_handshakes_total" [LISTENER, KIND] "TLS handshakes completed with clients: full, or resumed from an earlier session.",
     DOWNSTREAM_LIMITS Counter "downstream_limits_total" [LISTENER, LIMIT] "Times that a connection reached a limit of its protocol, by the limit's name.",
 

@@ -13,7 +13,7 @@ use rustls::{
 
 use crate::{
     AlternativeName, SettingsError,
-    identity::{Identity, alternative_names},
+    identity::{Identity, alternative_names, expiry},
 };
 
 /// A certificate chain and its private key, read and found to belong together. Shared by all settings that name it, so that a change of one
@@ -22,6 +22,7 @@ use crate::{
 pub struct Certificate {
     pub(crate) key: Arc<CertifiedKey>,
     names: Box<[Box<str>]>,
+    expires: i64,
 }
 
 impl Certificate {
@@ -30,6 +31,7 @@ impl Certificate {
         let unreadable = |error: &dyn core::fmt::Display| SettingsError::BadCertificate(error.to_string());
         let chain: Vec<_> = CertificateDer::pem_slice_iter(chain).collect::<Result<_, _>>().map_err(|error| unreadable(&error))?;
         let leaf = chain.first().ok_or_else(|| unreadable(&"there is none in it"))?;
+        let expires = expiry(leaf);
         let names = alternative_names(leaf).into_iter().filter_map(|name| match name {
             AlternativeName::Dns(name) => Some(name.into_boxed_str()),
             AlternativeName::Uri(_) | AlternativeName::Email(_) | AlternativeName::Ip(_) => None,
@@ -38,12 +40,17 @@ impl Certificate {
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| SettingsError::BadKey(error.to_string()))?;
         let mut key = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(|error| refused(&error))?;
         key.ocsp = staple.filter(|staple| !staple.is_empty());
-        Ok(Self { key: Arc::new(key), names })
+        Ok(Self { key: Arc::new(key), names, expires })
     }
 
     /// The DNS names it is for, in lower case, `*.` before those that stand for one more label.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(AsRef::as_ref)
+    }
+
+    /// When it is good no longer, in seconds since 1970.
+    pub fn expires(&self) -> i64 {
+        self.expires
     }
 
     /// Who it speaks for.
@@ -61,13 +68,14 @@ fn refused(error: &Error) -> SettingsError {
     }
 }
 
-/// Certificates by name. Whoever asks for no name, or for an unknown one, gets the first that was given.
+/// Certificates by name. Whoever asks for no name, or for an unknown one, gets the first that was given, or none where names are strict.
 #[derive(Debug)]
 pub(crate) struct Choice {
     exact: HashMap<Box<str>, Alternatives>,
     /// By what stands behind `*.`.
     wildcard: HashMap<Box<str>, Alternatives>,
     default: Alternatives,
+    strict: bool,
 }
 
 /// Certificates for one name, by the kind of their key: at most one of each, what is quick to sign with before RSA.
@@ -75,7 +83,7 @@ pub(crate) struct Choice {
 struct Alternatives(Vec<Arc<CertifiedKey>>);
 
 impl Choice {
-    pub(crate) fn new(certificates: &[Arc<Certificate>]) -> Result<Self, SettingsError> {
+    pub(crate) fn new(certificates: &[Arc<Certificate>], strict: bool) -> Result<Self, SettingsError> {
         let (mut exact, mut wildcard) = (HashMap::new(), HashMap::new());
         for certificate in certificates {
             for name in &certificate.names {
@@ -93,12 +101,15 @@ impl Choice {
         for twin in certificates.iter().filter(|other| other.names == first.names) {
             default.add(&twin.key);
         }
-        Ok(Self { exact, wildcard, default })
+        Ok(Self { exact, wildcard, default, strict })
     }
 
     fn find(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         let exact = name.and_then(|name| self.exact.get(name));
         let wildcard = name.and_then(|name| self.wildcard.get(name.split_once('.')?.1));
+        if self.strict && exact.or(wildcard).is_none() {
+            return None;
+        }
         let found = [exact, wildcard, Some(&self.default)].into_iter().flatten().find_map(|alternatives| alternatives.usable(schemes));
         // When the client can verify none of ours, rustls says so to it.
         found.or_else(|| self.default.0.first()).cloned()

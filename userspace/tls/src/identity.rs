@@ -51,6 +51,11 @@ pub enum AlternativeName {
     Ip(core::net::IpAddr),
 }
 
+/// When a certificate in DER is good no longer, in seconds since 1970; 0 when it cannot be read.
+pub(crate) fn expiry(der: &[u8]) -> i64 {
+    X509Certificate::from_der(der).map_or(0, |(_, certificate)| certificate.validity().not_after.timestamp())
+}
+
 /// The alternative names of a certificate in DER; none when it cannot be read.
 pub(crate) fn alternative_names(der: &[u8]) -> Vec<AlternativeName> {
     let Ok((_, certificate)) = X509Certificate::from_der(der) else { return Vec::new() };

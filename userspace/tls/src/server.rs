@@ -27,8 +27,10 @@ const RECORD_BYTES_MIN: u16 = 512;
 /// What a listener is told.
 #[derive(Clone, Debug)]
 pub struct ServerSettings {
-    /// The first is for whoever asks for no name or an unknown one.
+    /// The first is for whoever asks for no name or an unknown one, unless names are strict.
     pub certificates: Vec<Arc<Certificate>>,
+    /// Whether who asks for no name, or an unknown one, is refused instead.
+    pub strict_names: bool,
     /// Versions, suites, groups.
     pub protocol: Protocol,
     /// Application protocols, best first; empty when none is spoken of.
@@ -48,6 +50,7 @@ impl ServerSettings {
     pub fn new(certificates: Vec<Arc<Certificate>>) -> Self {
         Self {
             certificates,
+            strict_names: false,
             protocol: Protocol::default(),
             alpn: Vec::new(),
             tickets: None,
@@ -88,7 +91,7 @@ impl Server {
             Some(clients) => builder.with_client_cert_verifier(clients.verifier(&provider)?),
             None => builder.with_no_client_auth(),
         };
-        let mut config = builder.with_cert_resolver(Arc::new(Choice::new(&settings.certificates)?));
+        let mut config = builder.with_cert_resolver(Arc::new(Choice::new(&settings.certificates, settings.strict_names)?));
         config.enable_secret_extraction = true;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.alpn_protocols.clone_from(&settings.alpn);

@@ -114,6 +114,7 @@ impl Compiler<'_> {
             proxy_protocol: cluster.proxy_protocol,
             tls: cluster.tls.as_ref().and_then(|tls| self.cluster_tls(tls, cluster, old.and_then(|old| old.tls.as_ref()))),
             protocol,
+            http2: share(cluster.http2.compiled(), old.map(|old| &old.http2)),
             health: self.health(cluster, protocol),
         }
     }

@@ -86,6 +86,7 @@ impl Compiler<'_> {
             kind,
             timeouts: timeouts(&listener.timeouts),
             limits: limits(&listener.limits),
+            http2: share(listener.http2.compiled(), old.map(|old| &old.http2)),
             trusted: trusted(&listener.trusted),
             accept_proxy_protocol: listener.proxy_protocol.is_some(),
             on_change: listener.on_change,
@@ -101,7 +102,8 @@ impl Compiler<'_> {
             }
             let alpn = rule.alpn.iter().map(|alpn| alpn.0.as_bytes().into()).collect();
             if let Some(to) = self.targets(refused, &rule.to) {
-                passthrough.push(rule.names.iter().map(|name| &name.value), PassthroughRule { alpn, to });
+                let names: Vec<_> = rule.names.iter().map(|name| name.value.clone()).collect();
+                passthrough.push(&names, PassthroughRule { alpn, to });
             }
         }
         passthrough

@@ -12,7 +12,7 @@ use crate::contents::Content;
 use crate::document::{self, TicketsChoice};
 use crate::key_log::KeyLogFile;
 use crate::read::{At, Value};
-use crate::scalars::{Alpn, FilePath, Group, PeerName, Suite, TlsVersion, VerifyClients, VerifyOrigin};
+use crate::scalars::{Alpn, FilePath, Group, PeerName, Suite, TlsVersion, UnknownNames, VerifyClients, VerifyOrigin};
 use crate::snapshot::{ClusterTls, ListenerTls, Protocol, TicketKeys};
 
 /// What HTTP is called in ALPN, best first.
@@ -52,6 +52,7 @@ impl<'a> Compiler<'a> {
             return Some(old.clone());
         }
         let mut settings = ServerSettings::new(certificates.into_iter().map(|(_, certificate)| certificate).collect());
+        settings.strict_names = tls.unknown_names == UnknownNames::Refuse;
         settings.protocol = protocol;
         settings.alpn = alpn;
         settings.tickets = tickets.as_ref().map(|tickets| tickets.keys.clone());

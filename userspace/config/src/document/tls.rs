@@ -8,7 +8,8 @@ use crate::containers::Located;
 use crate::read::{Reader, Value};
 use crate::record::record;
 use crate::scalars::{
-    Alpn, CredentialName, FilePath, Group, HeaderName, PeerName, Period, Suite, TlsVersion, VariableName, VerifyClients, VerifyOrigin,
+    Alpn, CredentialName, FilePath, Group, HeaderName, PeerName, Period, Suite, TlsVersion, UnknownNames, VariableName, VerifyClients,
+    VerifyOrigin,
 };
 use crate::shape::{Shape, Shown};
 use crate::snapshot::Name;
@@ -82,6 +83,8 @@ record! {
         /// Names of secrets. Each is shown to clients that ask for one of its names, the first one to all others; for one name there may be an
         /// ECDSA and an RSA certificate.
         certificates: Located<Vec<Located<Name>>>,
+        /// Clients that ask for no name, or for one of which there is no certificate, get the first one (first), or nothing (refuse).
+        unknown_names: UnknownNames = UnknownNames::First,
         /// The versions spoken: tls12, tls13.
         versions: Located<Vec<TlsVersion>> = default_versions(),
         /// Cipher suites by their registered names, best first; absent: all that are safe.

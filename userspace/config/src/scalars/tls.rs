@@ -23,6 +23,14 @@ pub(crate) enum VerifyClients {
 }
 choice!(pub(crate) VerifyClients { Required = "required", Optional = "optional" });
 
+/// What clients get that ask for no name, or for one of which there is no certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UnknownNames {
+    First,
+    Refuse,
+}
+choice!(pub(crate) UnknownNames { First = "first", Refuse = "refuse" });
+
 /// Whether origins have to prove who they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum VerifyOrigin {

@@ -29,6 +29,8 @@ pub struct Cluster {
     pub tls: Option<Arc<ClusterTls>>,
     /// What its endpoints speak.
     pub protocol: Protocol,
+    /// HTTP/2 with its endpoints; how large heads may be is said by the listener.
+    pub http2: Arc<h2::Settings>,
     /// How its endpoints are asked whether they are well; empty: they are not.
     pub health: Vec<HealthCheck>,
 }

@@ -25,6 +25,8 @@ pub struct Listener {
     pub timeouts: ListenerTimeouts,
     /// Its other limits.
     pub limits: ListenerLimits,
+    /// HTTP/2 with its clients; how large heads may be is said by `limits`.
+    pub http2: Arc<h2::Settings>,
     /// Whose word about the client is believed.
     pub trusted: ForwardedFrom,
     /// Whether connections from trusted sources begin with a PROXY protocol header (v1 or v2).

@@ -42,6 +42,8 @@ pub struct Snapshot {
     pub hash: [u8; 32],
     /// By name.
     pub listeners: BTreeMap<Name, Arc<Listener>>,
+    /// Certificates of secrets, by name.
+    pub certificates: BTreeMap<Name, Arc<::tls::Certificate>>,
     /// VIPs of the kernel layer, by name.
     pub vips: BTreeMap<Name, Arc<Vip>>,
     /// What holds for the kernel layer of this machine.

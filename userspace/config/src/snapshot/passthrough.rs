@@ -30,7 +30,7 @@ pub struct PassthroughRule {
 
 impl Passthrough {
     /// Takes the next rule.
-    pub(crate) fn push<'a>(&mut self, names: impl Iterator<Item = &'a HostPattern>, rule: PassthroughRule) {
+    pub(crate) fn push(&mut self, names: &[HostPattern], rule: PassthroughRule) {
         let place = self.rules.len();
         for name in names {
             match name {
@@ -88,7 +88,7 @@ mod tests {
             let names: Vec<HostPattern> = names.iter().map(|name| HostPattern::parse(name).unwrap()).collect();
             let slot = ClusterSlot { index: u32::try_from(index).unwrap(), birth: 0 };
             let alpn = alpn.iter().map(|alpn| alpn.as_bytes().into()).collect();
-            passthrough.push(names.iter(), PassthroughRule { alpn, to: Targets::new(vec![Target { slot, weight: 1 }]) });
+            passthrough.push(&names, PassthroughRule { alpn, to: Targets::new(vec![Target { slot, weight: 1 }]) });
         }
         for (name, alpn, expect) in [
             (Some("a.test"), &["h2"][..], Some(0)),
