@@ -5,6 +5,7 @@ grpc_echo.py call TARGET NAME [CA]: calls through TLS when a CA is given; prints
 """
 
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -19,6 +20,23 @@ def unary(request, context):
     sent = dict(context.invocation_metadata())
     context.set_trailing_metadata([("x-seen", sent.get("x-sent", "nothing"))])
     return request
+
+
+cancelled = threading.Semaphore(0)
+
+
+def sleep(request, context):
+    """Lasts until nobody waits for it any more."""
+    over = threading.Event()
+    context.add_callback(over.set)
+    over.wait(PATIENCE)
+    cancelled.release()
+    return request
+
+
+def cancelled_one(request, _context):
+    """Lasts until a sleeper was cancelled."""
+    return b"yes" if cancelled.acquire(timeout=PATIENCE) else b"no"
 
 
 def stream(requests, _context):
@@ -37,7 +55,9 @@ def check(request, context):
 
 def serve():
     server = grpc.server(ThreadPoolExecutor(8))
-    methods = {"Unary": grpc.unary_unary_rpc_method_handler(unary), "Stream": grpc.stream_stream_rpc_method_handler(stream)}
+    sleeping = {"Sleep": sleep, "Cancelled": cancelled_one}
+    methods = {name: grpc.unary_unary_rpc_method_handler(method) for name, method in sleeping.items()}
+    methods |= {"Unary": grpc.unary_unary_rpc_method_handler(unary), "Stream": grpc.stream_stream_rpc_method_handler(stream)}
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("test.Echo", methods)])
     health = {"Check": grpc.unary_unary_rpc_method_handler(check)}
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("grpc.health.v1.Health", health)])
@@ -64,6 +84,18 @@ def call(target, name, ca=None):
         raise AssertionError("it should have failed")
     except grpc.RpcError as error:
         assert (error.code(), error.details()) == (grpc.StatusCode.FAILED_PRECONDITION, "as asked"), error
+    sleeper, sees = channel.unary_unary("/test.Echo/Sleep"), channel.unary_unary("/test.Echo/Cancelled")
+    begun = sleeper.future(b"", timeout=PATIENCE)
+    # It has reached the origin when a later call on the connection has been answered.
+    assert one(b"", timeout=PATIENCE) == b""
+    begun.cancel()
+    assert sees(b"", timeout=PATIENCE) == b"yes"
+    try:
+        sleeper(b"", timeout=0.3)
+        raise AssertionError("it should have been late")
+    except grpc.RpcError as error:
+        assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED, error
+    assert sees(b"", timeout=PATIENCE) == b"yes"
     print("done", flush=True)
 
 

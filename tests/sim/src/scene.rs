@@ -58,6 +58,8 @@ pub struct Setting {
     pub times_out: bool,
     /// Reasons of local replies that the setting calls for.
     pub expected_reasons: &'static [&'static str],
+    /// How often the proxy takes a request up on its way.
+    pub hops: u32,
 }
 
 impl Setting {
@@ -77,6 +79,7 @@ impl Setting {
             descriptors: None,
             times_out: false,
             expected_reasons: &[],
+            hops: 1,
         }
     }
 }
@@ -100,27 +103,41 @@ clusters:
     )
 }
 
-/// A configuration whose listener sends everything to the origins by way of another listener of the proxy itself: what both speak with each other
-/// is simulated too. `web` is added to the first listener, `relay` to the cluster of the second.
-pub fn relayed(web: &str, relay: &str) -> String {
+/// What the proxy speaks with itself in a [`relayed`] configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct Relay {
+    /// The cluster's protocol.
+    pub protocol: &'static str,
+    /// Through TLS.
+    pub secure: bool,
+    /// The TLS goes through another listener unopened.
+    pub passed: bool,
+}
+
+/// A configuration whose listener sends everything to the origins by way of another listener of the proxy itself, so that what both speak with each
+/// other is simulated too.
+pub fn relayed(relay: Relay) -> String {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
-    let relay = relay.replace("TLS", &format!("tls: {{ server_name: relay.test, ca: \"{folder}/ca.pem\" }}"));
-    let web = format!("{web} http: {{ sites: [{{ hosts: [\"*\"], routes: [{{ to: relay }}] }}] }}");
-    format!(
-        "{}  relay: {{ endpoints: [10.0.0.1:443]{relay} }}
+    let Relay { protocol, secure, passed } = relay;
+    let tls = if secure { format!(", tls: {{ server_name: relay.test, ca: \"{folder}/ca.pem\" }}") } else { String::new() };
+    let certificates = if secure { "tls: { certificates: [relay] }," } else { "" };
+    let (entry, more) = if passed {
+        let listener = "  pass: { bind: [\"10.0.0.1:443\"], passthrough: [{ names: [relay.test], to: back }], tcp: origins }\n";
+        ("10.0.0.1:444", listener)
+    } else {
+        ("10.0.0.1:443", "")
+    };
+    let back = format!(
+        "  back: {{ bind: [\"{entry}\"], {certificates} http: {{ sites: [{{ hosts: [\"*\"], routes: [{{ to: origins }}] }}] }} }}\n"
+    );
+    let text = config("http: { sites: [{ hosts: [\"*\"], routes: [{ to: relay }] }] }", &ORIGINS, "");
+    text.replace("clusters:\n", &format!("{back}{more}clusters:\n"))
+        + &format!(
+            "  relay: {{ endpoints: [10.0.0.1:443], protocol: {protocol}{tls} }}
+  back: {{ endpoints: [10.0.0.1:444] }}
 secrets: {{ relay: {{ cert: \"{folder}/relay.pem\", key: \"{folder}/relay.key\" }} }}
-",
-        config(&web, &ORIGINS, "").replace(
-            "clusters:\n",
-            "  back:
-    bind: [\"10.0.0.1:443\"]
-    BACK
-    http: { sites: [{ hosts: [\"*\"], routes: [{ to: origins }] }] }
-clusters:
 "
         )
-    )
-    .replace("BACK", if relay.contains("tls:") { "tls: { certificates: [relay] }" } else { "limits: {}" })
 }
 
 /// Runs it; what was wrong, if anything, as text.
@@ -201,6 +218,7 @@ impl Scene {
             upstream_breaks,
             expected_reasons: self.setting.expected_reasons,
             times_out: self.setting.times_out,
+            hops: self.setting.hops,
         };
         let mut wrongs = judge(&self.ledger, rules);
         if let Some((most, _)) = self.excess.get().filter(|(_, length)| *length > EXCESS_MAX) {

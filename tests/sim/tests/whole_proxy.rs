@@ -4,7 +4,7 @@
 use io::sim::{Chaos, Random};
 use sim::{
     plan::Mood,
-    scene::{ORIGINS, Setting, config, fingerprint, http_config, relayed, run},
+    scene::{ORIGINS, Relay, Setting, config, fingerprint, http_config, relayed, run},
     seeds::each,
 };
 
@@ -77,23 +77,25 @@ fn used_up_descriptors_refuse_and_recover() {
 }
 
 /// What the proxy speaks with itself, by seed.
-const BETWEEN: [&str; 4] = [", protocol: http1", ", protocol: http2", ", TLS, protocol: http1", ", TLS"];
+fn between(seed: u64) -> String {
+    let secure = seed % 3 != 0;
+    relayed(Relay { protocol: if seed % 2 == 0 { "http1" } else { "http2" }, secure, passed: secure && seed % 5 < 2 })
+}
 
 #[test]
 fn every_protocol_on_both_sides() {
     each("every_protocol_on_both_sides", |seed, traced| {
         let chaos = Chaos::from_seed(seed).unbroken();
-        let config = relayed("", BETWEEN[seed as usize % BETWEEN.len()]);
-        run(Setting { config, ..Setting::new(seed, traced, Mood::Good, chaos) })
+        run(Setting { config: between(seed), ..Setting::new(seed, traced, Mood::Good, chaos) })
     });
 }
 
 #[test]
 fn every_protocol_over_what_breaks() {
     each("every_protocol_over_what_breaks", |seed, traced| {
-        let config = relayed("", BETWEEN[seed as usize % BETWEEN.len()]);
         let reasons = &["stream_refused", "upstream_tls_handshake", "upstream_tls_protocol", "downstream_reset"];
-        run(Setting { config, expected_reasons: reasons, ..Setting::new(seed, traced, Mood::Bad, Chaos::from_seed(seed)) })
+        let setting = Setting::new(seed, traced, Mood::Bad, Chaos::from_seed(seed));
+        run(Setting { config: between(seed), expected_reasons: reasons, hops: 2, ..setting })
     });
 }
 

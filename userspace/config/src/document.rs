@@ -216,6 +216,8 @@ record! {
         to: Option<To> = None,
         /// The answer they get.
         reply: Option<Located<Reply>> = None,
+        /// CONNECT opens a tunnel to the cluster; absent: it is refused.
+        connect: Option<Located<Connect>> = None,
         /// Time limits; what is absent comes from the listener.
         timeouts: RouteTimeouts = RouteTimeouts::default(),
         /// How often a request is tried.
@@ -242,6 +244,18 @@ record! {
     struct RouteTimeouts [default] {
         /// From the end of a request's head to the head of its response.
         request: Option<TimeLimit> = None,
+        /// How long nothing may move in a tunnel (CONNECT, WebSocket); absent: the listener's `idle`.
+        tunnel_idle: Option<TimeLimit> = None,
+        /// How long a tunnel may be open.
+        tunnel: TimeLimit = TimeLimit(None),
+    }
+}
+
+record! {
+    /// Tunnels by CONNECT.
+    struct Connect [default] {
+        /// Ports that may be asked for; absent: any. (Wherever clients ask to go, the tunnel leads to the route's cluster.)
+        ports: Vec<Number<1, 65_535>> = Vec::new(),
     }
 }
 

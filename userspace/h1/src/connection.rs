@@ -60,6 +60,8 @@ pub(crate) enum Asks {
     HeadOnly,
     /// To speak something else (RFC 9110 §7.8).
     Upgrade,
+    /// A tunnel (RFC 9110 §9.3.6).
+    Connect,
     /// That was agreed to: bytes follow, both ways, until each side closes its half.
     Tunnel,
 }
@@ -79,6 +81,7 @@ impl Asks {
         match start {
             Start::Request(line) if line.method == Method::Head => Self::HeadOnly,
             Start::Request(line) if !line.protocol.is_empty() => Self::Upgrade,
+            Start::Request(line) if line.method == Method::Connect => Self::Connect,
             Start::Request(_) | Start::Response(_) => Self::Response,
         }
     }

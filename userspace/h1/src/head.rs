@@ -26,7 +26,7 @@ pub(crate) struct Message {
     /// Whether the peer is willing to go on after this exchange (RFC 9112 §9.3).
     pub(crate) persistent: bool,
     pub(crate) expects_continue: bool,
-    /// Whether it asks for an upgrade, or agrees to one.
+    /// Whether it asks for an upgrade or a tunnel, or agrees to an upgrade.
     pub(crate) upgrade: bool,
 }
 

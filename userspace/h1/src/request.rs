@@ -48,10 +48,16 @@ fn read(source: &Source<'_>, parsed: &httparse::Request<'_, '_>, settings: &Sett
     facts.framing.check(version)?;
     let (scheme, authority) = authority(source, &facts, &target, version, settings.scheme)?;
     let body = facts.framing.request();
+    let connect = method == Method::Connect;
+    if connect && body != Body::None {
+        // It means nothing there (RFC 9110 §9.3.6), so what is content and what the tunnel's could be read in two ways.
+        return Err(Cause::BadFraming);
+    }
     // Content and an upgrade in one request are more than anyone needs: the upgrade is declined.
     let upgrade = facts.upgrades() && version == Version::Http11 && body == Body::None && method == Method::Get;
-    let body = if upgrade { Body::Unknown } else { body };
     let protocol = if upgrade { Text::copy_of(WEBSOCKET) } else { Text::default() };
+    let upgrade = upgrade || connect;
+    let body = if upgrade { Body::Unknown } else { body };
     let end = matches!(body, Body::None | Body::Known(0));
     let expects_continue = expects_continue(&mut fields, &facts, version, end);
     let start = Start::Request(RequestLine { method, scheme, authority, path: target.path, protocol });

@@ -56,6 +56,9 @@ impl Connection {
         }
         match (&head.start, self.side) {
             (Start::Request(line), Side::Client) => self.send_request(head, line, output),
+            (Start::Response(line), Side::Server) if self.exchange.asks == Asks::Connect && (200..300).contains(&line.status) => {
+                self.send_connected(head, line, output)
+            }
             (Start::Response(line), Side::Server) if line.status == 101 => self.send_switch(head, line, output),
             (Start::Response(line), Side::Server) if line.status >= 200 => self.send_response(head, line, output),
             _ => Err(self.broken()),
@@ -186,6 +189,18 @@ impl Connection {
         Ok(Sent::Written)
     }
 
+    /// The answer to CONNECT that opens the tunnel: it has no content and says nothing of any (RFC 9110 §9.3.6).
+    fn send_connected(&mut self, head: &Head, line: &StatusLine, output: &mut Output) -> Result<Sent, Fault> {
+        if self.sending != Sending::Head || head.end {
+            return Err(self.broken());
+        }
+        let tail = output.tail();
+        write_status_line(tail, line);
+        self.write_fields(tail, head, None, Length::Omitted);
+        self.switched();
+        Ok(Sent::Written)
+    }
+
     fn send_response(&mut self, head: &Head, line: &StatusLine, output: &mut Output) -> Result<Sent, Fault> {
         if self.sending != Sending::Head {
             return Err(self.broken());
@@ -197,8 +212,9 @@ impl Connection {
             self.persistent = false;
         }
         if self.receiving == Receiving::Held {
-            // The upgrade is declined.
+            // The upgrade is declined. What follows a declined CONNECT is a request or meant for the tunnel: nobody can tell.
             self.receiving = Receiving::Done;
+            self.persistent &= self.exchange.asks != Asks::Connect;
             self.exchange.asks = Asks::Response;
         }
         let bodiless = self.exchange.is_head_only() || has_no_content(line.status);

@@ -15,7 +15,7 @@ pub(crate) struct Target {
 /// Takes `target` apart. It is not empty and has no white space in it.
 pub(crate) fn read(method: &Method, target: Text) -> Result<Target, Cause> {
     if *method == Method::Connect {
-        return Err(Cause::NotImplemented); // authority form, RFC 9112 §3.2.3
+        return read_authority(&target);
     }
     // A fragment is never sent (RFC 9112 §3.2: absolute-path and query only); everything beyond visible ASCII must be encoded.
     // (A sum of all rather than a search for the first: the compiler makes one instruction of sixteen bytes.)
@@ -27,6 +27,16 @@ pub(crate) fn read(method: &Method, target: Text) -> Result<Target, Cause> {
         Some(b'*') if target.len() == 1 && *method == Method::Options => Ok(Target { absolute: None, path: target }),
         _ => read_absolute(method, &target),
     }
+}
+
+/// The authority form (RFC 9112 §3.2.3): host and port, both needed (RFC 9110 §9.3.6).
+fn read_authority(target: &Text) -> Result<Target, Cause> {
+    let port = target.iter().rposition(|byte| *byte == b':').and_then(|colon| target.get(colon + 1..));
+    let has_port = port.is_some_and(|port| !port.is_empty() && port.iter().all(u8::is_ascii_digit));
+    if !has_port || !is_authority(target) {
+        return Err(Cause::BadTarget);
+    }
+    Ok(Target { absolute: Some((Scheme::Http, target.clone())), path: Text::default() })
 }
 
 fn read_absolute(method: &Method, target: &Text) -> Result<Target, Cause> {
@@ -92,7 +102,13 @@ mod tests {
             ("GET", "/a#b", "BadTarget"),
             ("GET", "/\u{e9}", "BadTarget"),
             ("GET", "/\u{7f}", "BadTarget"),
-            ("CONNECT", "a:443", "NotImplemented"),
+            ("CONNECT", "a:443", r#"http "a:443" """#),
+            ("CONNECT", "[::1]:443", r#"http "[::1]:443" """#),
+            ("CONNECT", "a", "BadTarget"),
+            ("CONNECT", "a:", "BadTarget"),
+            ("CONNECT", "[::1]", "BadTarget"),
+            ("CONNECT", "http://a:1/", "BadTarget"),
+            ("CONNECT", "u@a:1", "BadTarget"),
         ] {
             check(method, target, expect);
         }

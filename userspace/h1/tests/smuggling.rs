@@ -10,7 +10,7 @@ use alloc::collections::BTreeSet;
 use buf::{Chunk, Output};
 use common::{answer, client, corpus, drain, server, show};
 use h1::{Connection, Settings};
-use model::Fault;
+use model::{Fault, Method, Part};
 
 /// Forwards what `from` understands of `pieces` to fresh codecs of the other side, and notes what they write.
 fn verdict(mut from: Connection, pieces: &[&[u8]], to: impl Fn() -> Connection, is_server: bool) -> Vec<String> {
@@ -19,6 +19,10 @@ fn verdict(mut from: Connection, pieces: &[&[u8]], to: impl Fn() -> Connection, 
         let mut input = Chunk::copy_of(piece);
         while let Some(part) = from.receive(&mut input)? {
             let end = part.is_end();
+            if matches!(&part, Part::Head(head) if head.request().is_some_and(|line| line.method == Method::Connect)) {
+                // It is ended here, never sent on.
+                continue;
+            }
             onward.send(part, &mut output).unwrap();
             if end {
                 verdict.push(format!("> {}", show(&drain(&mut output))));

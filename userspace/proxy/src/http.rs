@@ -12,6 +12,7 @@ use crate::{
     pump::{self, Replay},
     reply, request,
     route::Route,
+    tunnel,
     upgrade::{self, Upgrade},
     upstream,
 };
@@ -41,11 +42,17 @@ async fn story(down: &Exchange, scope: &Scope<'_>, record: &mut Record, told: &m
     let route = find(scope, &mut told.head)?;
     record.route = Some(Rc::clone(&route.name));
     told.route = Some(Rc::clone(&route));
+    if let Some(line) = told.head.request().filter(|line| tunnel::is_asked(line)) {
+        tunnel::check(line, &route.config)?;
+    }
     request::stamp(&mut told.head, scope.listener.settings().scheme, scope.client, record);
     request::identify(&mut told.head, &scope.listener.config(), down);
     edits::apply(&route.config.request_edits, &mut told.head.fields);
     let upgrade = upgrade::asked(&mut told.head, || [scope.house.random(), scope.house.random()]);
     match &route.config.action {
+        Action::Forward(targets) if told.head.request().is_some_and(tunnel::is_asked) => {
+            tunnel::run(down, scope, record, (&route.config, targets)).await
+        }
         Action::Reply(answer) => reply::fixed(down, answer, &route.config, record),
         Action::Forward(targets) => forward(down, scope, record, (&told.head, upgrade.as_ref()), (&route.config, targets)).await,
     }
@@ -58,7 +65,8 @@ fn find(scope: &Scope<'_>, head: &mut Head) -> Result<Rc<Route>, Fault> {
     request::normalise(head, &listener)?;
     let line = head.request().ok_or_else(|| Fault::client(Cause::MalformedHead))?;
     let found = http.table.find(&line.authority, path::before_query(&line.path), line.method.as_bytes()).route();
-    let config = found.ok_or_else(|| Fault { scope: model::Scope::Stream, ..Fault::client(Cause::NoRoute) })?;
+    let missing = if tunnel::is_asked(line) { Cause::NotImplemented } else { Cause::NoRoute };
+    let config = found.ok_or_else(|| Fault { scope: model::Scope::Stream, ..Fault::client(missing) })?;
     Ok(scope.house.routes.of(config, &listener.name, scope.house.page()))
 }
 

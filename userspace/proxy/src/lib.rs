@@ -26,6 +26,7 @@ mod reply;
 mod request;
 mod route;
 mod tcp;
+mod tunnel;
 mod upgrade;
 mod upstream;
 

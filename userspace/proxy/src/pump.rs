@@ -93,6 +93,7 @@ pub(crate) async fn run(
         upgrade,
         tunnel: false,
         total_until,
+        tunnel_until: Instant::NEVER,
     };
     pump.arm();
     let carried = pump.carry().await;
@@ -145,6 +146,8 @@ struct Pump<'a> {
     tunnel: bool,
     /// When it is over whatever has come: a call's deadline.
     total_until: Instant,
+    /// When a tunnel is over whatever moves.
+    tunnel_until: Instant,
 }
 
 impl Pump<'_> {
@@ -256,7 +259,10 @@ impl Pump<'_> {
         if let Some(upgrade) = self.upgrade.take() {
             upgrade.answered(&mut head, !self.up.conn().is_multiplexed())?;
             self.tunnel = head.status() == 101;
-            if !self.tunnel {
+            if self.tunnel {
+                self.tunnel_until = self.scope.house.ring().now().after(self.route.tunnel.total);
+                self.arm();
+            } else {
                 // Declined: nothing more of the request is of any use.
                 self.request = Request::Done;
                 self.up.send(Part::End)?;
@@ -280,14 +286,15 @@ impl Pump<'_> {
 
     /// When the wait for whatever is awaited ends: the response's head by the route's timeout, anything by the idle timeout, all by a drain's.
     fn deadline(&self) -> Instant {
-        let idle = self.moved_at.after(self.scope.listener.config().timeouts.idle);
+        let idle = self.scope.listener.config().timeouts.idle;
+        let idle = self.moved_at.after(if self.tunnel { self.route.tunnel.idle.unwrap_or(idle) } else { idle });
         let answer = match (self.request, self.response) {
             (Request::Done | Request::Abandoned, Response::Awaited) => self.request_done_at.after(self.route.timeout),
             // (It is not sent on before the answer.)
             (Request::Flowing, Response::Awaited) if self.upgrade.is_some() => self.request_done_at.after(self.route.timeout),
             _ => Instant::NEVER,
         };
-        idle.min(answer).min(self.total_until).min(self.ending().unwrap_or(Instant::NEVER))
+        idle.min(answer).min(self.total_until).min(self.tunnel_until).min(self.ending().unwrap_or(Instant::NEVER))
     }
 
     fn ending(&self) -> Option<Instant> {
@@ -320,6 +327,9 @@ impl Pump<'_> {
         if self.ending().is_some_and(|until| until <= now) {
             self.scope.listener.cut.increment();
             return Fault::us(Cause::DrainTimeout);
+        }
+        if self.tunnel_until <= now {
+            return Fault::us(Cause::TunnelTimeout);
         }
         if self.total_until <= now {
             return Fault::origin(Cause::ResponseTimeout);

@@ -1,13 +1,14 @@
 //! The short story: bytes from a client to an endpoint and back, each half closed when the other side closes it.
 
-use core::{future::poll_fn, task::Poll};
+use balance::Pick;
+use core::{cell::Cell, future::poll_fn, pin::pin, task::Poll, time::Duration};
 use exchange::Transport;
 use model::{Cause, Fault, Instant, Record};
 use std::rc::Rc;
 
 use config::Targets;
 
-use crate::{Cluster, connection::Scope, upstream};
+use crate::{Cluster, Endpoint, connection::Scope, upstream};
 
 /// Endpoints tried for one connection.
 const CONNECT_TRIES: u32 = 3;
@@ -28,6 +29,30 @@ pub(crate) async fn proxy(scope: &Scope<'_>, down: Transport, to: &Targets) {
 }
 
 async fn story(scope: &Scope<'_>, (down, to): (Transport, &Targets), record: &mut Record) -> Result<(), Fault> {
+    let (up, _place) = open(scope, &down, to, record).await?;
+    let outcome = carry(scope, (&down, &up), record).await;
+    // Where one side broke off the other is reset too: a close would tell it that it has everything.
+    if outcome.is_err_and(|fault| fault.blame != model::Blame::Us) {
+        down.reset();
+        up.reset();
+    }
+    outcome
+}
+
+/// A connection's place in its endpoint's counts.
+pub(crate) struct Place {
+    endpoint: Rc<Endpoint>,
+    _pick: Pick,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.endpoint.pool.closed();
+    }
+}
+
+/// Picks a cluster and an endpoint and connects to it; others are tried when it cannot be.
+pub(crate) async fn open(scope: &Scope<'_>, down: &Transport, to: &Targets, record: &mut Record) -> Result<(Transport, Place), Fault> {
     let slot = to.pick(scope.house.random());
     let cluster = scope.house.cluster(slot).ok_or_else(|| Fault::us(Cause::NoCluster))?;
     record.cluster = Some(Rc::clone(cluster.name()));
@@ -42,14 +67,11 @@ async fn story(scope: &Scope<'_>, (down, to): (Transport, &Targets), record: &mu
             cluster.overflows.increment();
             return Err(Fault::us(Cause::Overflow));
         }
-        match upstream::connect(scope, &down, &cluster, &endpoint).await {
-            Ok(up) => {
+        match upstream::connect(scope, down, &cluster, &endpoint).await {
+            Ok(transport) => {
                 endpoint.requests.increment();
                 record.phases.connected = scope.house.ring().now();
-                let carried = carry(scope, (down, up), record).await;
-                endpoint.pool.closed();
-                drop(pick);
-                return carried;
+                return Ok((transport, Place { endpoint, _pick: pick }));
             }
             Err(fault) if record.attempts >= CONNECT_TRIES.min(tries(&cluster)) => return Err(fault),
             Err(_fault) => cluster.retries.increment(),
@@ -62,32 +84,52 @@ fn tries(cluster: &Cluster) -> u32 {
     u32::try_from(cluster.endpoints().len()).unwrap_or(u32::MAX)
 }
 
-/// Both directions to their ends. Where one side broke off the other is reset too: a close would tell it that it has everything.
-async fn carry(scope: &Scope<'_>, (down, up): (Transport, Transport), record: &mut Record) -> Result<(), Fault> {
-    let outcome = both(scope, (&down, &up), record).await;
-    if outcome.is_err_and(|fault| fault.blame != model::Blame::Us) {
-        down.reset();
-        up.reset();
-    }
-    outcome
-}
-
 /// Both directions at once, until both have ended.
-async fn both(scope: &Scope<'_>, (down, up): (&Transport, &Transport), record: &mut Record) -> Result<(), Fault> {
-    let moved_at = core::cell::Cell::new(scope.house.ring().now());
-    let (sent, received) = (core::cell::Cell::new(0), core::cell::Cell::new(0));
+async fn carry(scope: &Scope<'_>, (down, up): (&Transport, &Transport), record: &mut Record) -> Result<(), Fault> {
+    let moved_at = Cell::new(scope.house.ring().now());
+    let (sent, received) = (Cell::new(0), Cell::new(0));
     let client = Fault::client(Cause::DownstreamReset);
     let origin = Fault::origin(Cause::UpstreamReset);
     let there = half(down, up, (&sent, &moved_at), (client, origin));
     let back = half(up, down, (&received, &moved_at), (origin, client));
-    let (mut there, mut back) = (core::pin::pin!(there), core::pin::pin!(back));
+    let limits = Limits { moved_at: &moved_at, idle: scope.listener.config().timeouts.idle, until: Instant::NEVER };
+    let outcome = both(scope, there, back, limits).await;
+    (record.request_bytes, record.response_bytes) = (sent.get(), received.get());
+    outcome
+}
+
+/// How long bytes are carried.
+pub(crate) struct Limits<'a> {
+    /// When something last moved.
+    pub(crate) moved_at: &'a Cell<Instant>,
+    /// How long nothing may.
+    pub(crate) idle: Option<Duration>,
+    /// When it is over whatever moves.
+    pub(crate) until: Instant,
+}
+
+impl Limits<'_> {
+    /// The earliest end, and its cause.
+    fn end(&self, scope: &Scope<'_>) -> (Instant, Cause) {
+        let ending = scope.house.ending(scope.listener).unwrap_or(Instant::NEVER);
+        let ends =
+            [(ending, Cause::DrainTimeout), (self.until, Cause::TunnelTimeout), (self.moved_at.get().after(self.idle), Cause::IdleTimeout)];
+        ends.into_iter().min_by_key(|(at, _)| *at).unwrap_or((ending, Cause::DrainTimeout))
+    }
+}
+
+/// Lets both halves run until both have ended, one has failed, or time is up.
+pub(crate) async fn both(
+    scope: &Scope<'_>,
+    there: impl Future<Output = Result<(), Fault>>,
+    back: impl Future<Output = Result<(), Fault>>,
+    limits: Limits<'_>,
+) -> Result<(), Fault> {
+    let (mut there, mut back) = (pin!(there), pin!(back));
     let (mut there_done, mut back_done) = (false, false);
-    let idle = scope.listener.config().timeouts.idle;
-    let ending = || scope.house.ending(scope.listener).unwrap_or(Instant::NEVER);
-    let deadline = || moved_at.get().after(idle).min(ending());
-    let mut armed = deadline();
+    let mut armed = limits.end(scope).0;
     scope.timer.set(armed);
-    let outcome = poll_fn(|context| {
+    poll_fn(|context| {
         if !there_done && let Poll::Ready(end) = there.as_mut().poll(context) {
             end?;
             there_done = true;
@@ -100,26 +142,24 @@ async fn both(scope: &Scope<'_>, (down, up): (&Transport, &Transport), record: &
             return Poll::Ready(Ok(()));
         }
         // A drain may have begun since.
-        if ending() < armed {
-            armed = ending();
+        if limits.end(scope).0 < armed {
+            armed = limits.end(scope).0;
             scope.timer.set(armed);
         }
         while scope.timer.poll_expired().is_ready() {
-            if deadline() <= scope.house.ring().now() {
-                let drained = ending() <= scope.house.ring().now();
-                return Poll::Ready(Err(Fault::us(if drained { Cause::DrainTimeout } else { Cause::IdleTimeout })));
+            let (at, cause) = limits.end(scope);
+            if at <= scope.house.ring().now() {
+                return Poll::Ready(Err(Fault::us(cause)));
             }
-            armed = deadline();
+            armed = at;
             scope.timer.set(armed);
         }
         Poll::Pending
     })
-    .await;
-    (record.request_bytes, record.response_bytes) = (sent.get(), received.get());
-    outcome
+    .await
 }
 
-type Progress<'a> = (&'a core::cell::Cell<u64>, &'a core::cell::Cell<Instant>);
+type Progress<'a> = (&'a Cell<u64>, &'a Cell<Instant>);
 
 /// One direction: until `from` closes its half, which closes ours to `to` when all is sent.
 async fn half(

@@ -12,7 +12,7 @@ use crate::origin::{RouteOrigin, SiteOrigin};
 use crate::read::{At, Scalar as _};
 use crate::resolve::inherit_route;
 use crate::scalars::{HeaderName, HeaderValue, TimeLimit};
-use crate::snapshot::{Action, HeaderEdits, HeaderField, HttpListener, Name, Reply, Retry, Route, Target, Targets};
+use crate::snapshot::{Action, HeaderEdits, HeaderField, HttpListener, Name, Reply, Retry, Route, Target, Targets, TunnelLimits};
 use crate::targets::To;
 
 /// What routes know of the listener they belong to.
@@ -115,6 +115,8 @@ impl Compiler<'_> {
             name,
             action,
             timeout: route.timeouts.request.and_then(|limit| limit.0),
+            tunnel: TunnelLimits { idle: route.timeouts.tunnel_idle.map(|limit| limit.0), total: route.timeouts.tunnel.0 },
+            connect: route.connect.as_ref().map(|connect| connect.ports.iter().filter_map(|port| u16::try_from(port.0).ok()).collect()),
             retry: Retry { attempts: route.retry.attempts.0 },
             request_edits: compile_edits(&route.request),
             response_edits: compile_edits(&route.response),
@@ -134,6 +136,9 @@ impl Compiler<'_> {
     }
 
     fn compile_action(&mut self, refused: &[Name], route: &document::Route, at: At) -> Option<Action> {
+        if let (Some(connect), None) = (&route.connect, &route.to) {
+            self.reader.reject_key(connect.at, "a tunnel has to lead somewhere: connect needs to");
+        }
         match (&route.to, &route.reply) {
             (Some(to), None) => Some(Action::Forward(self.targets(refused, to)?)),
             (None, Some(reply)) => Some(Action::Reply(self.compile_reply(reply))),

@@ -70,7 +70,8 @@ impl Scalar for StatusRange {
     }
 
     fn allowed() -> Shape {
-        Shape::Inline(json!({ "type": ["string", "integer"], "pattern": "^[2-5][0-9]{2}(-[2-5][0-9]{2})?$" }))
+        let range = json!({ "type": "string", "pattern": "^[2-5][0-9]{2}(-[2-5][0-9]{2})?$" });
+        Shape::Inline(json!({ "anyOf": [{ "type": "integer", "minimum": 200, "maximum": 599 }, range] }))
     }
 
     fn shown(&self) -> Shown {

@@ -26,12 +26,25 @@ pub struct Route {
     pub action: Action,
     /// From the request's end to the response's head; `None` waits for ever.
     pub timeout: Option<Duration>,
+    /// Limits of tunnels.
+    pub tunnel: TunnelLimits,
+    /// Ports that CONNECT may ask for, none meaning any; `None` refuses CONNECT.
+    pub connect: Option<Box<[u16]>>,
     /// How often it is tried.
     pub retry: Retry,
     /// Edits of the request before it goes up.
     pub request_edits: HeaderEdits,
     /// Edits of the response before it goes down.
     pub response_edits: HeaderEdits,
+}
+
+/// Time limits of tunnels: CONNECT and WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TunnelLimits {
+    /// How long nothing may move; `None`: as the listener says.
+    pub idle: Option<Option<Duration>>,
+    /// How long one may be open.
+    pub total: Option<Duration>,
 }
 
 /// What a route does.

@@ -23,7 +23,7 @@ use crate::origin::Origin;
 
 pub use cluster::{Cluster, ClusterLimits, ClusterSlot, ClusterTimeouts, Endpoint, Policy, Protocol, ProxyProtocol, State};
 pub use health::{HealthCheck, HealthKind};
-pub use http::{Action, HeaderEdits, HeaderField, HttpListener, Reply, Retry, Route, Target, Targets};
+pub use http::{Action, HeaderEdits, HeaderField, HttpListener, Reply, Retry, Route, Target, Targets, TunnelLimits};
 pub use listener::{ForwardedFrom, Kind, Listener, ListenerLimits, ListenerTimeouts, OnChange, TcpListener};
 pub use passthrough::{Passthrough, PassthroughRule};
 pub use process::{AccessLog, Admin, LogField, LogFormat, LogTarget, Metrics, Process};
