@@ -191,14 +191,14 @@ impl Connection {
 
     /// The answer to CONNECT that opens the tunnel: it has no content and says nothing of any (RFC 9110 §9.3.6).
     fn send_connected(&mut self, head: &Head, line: &StatusLine, output: &mut Output) -> Result<Sent, Fault> {
-        if self.sending != Sending::Head || head.end {
+        if self.sending != Sending::Head {
             return Err(self.broken());
         }
         let tail = output.tail();
         write_status_line(tail, line);
         self.write_fields(tail, head, None, Length::Omitted);
         self.switched();
-        Ok(Sent::Written)
+        if head.end { self.send_end(output) } else { Ok(Sent::Written) }
     }
 
     fn send_response(&mut self, head: &Head, line: &StatusLine, output: &mut Output) -> Result<Sent, Fault> {

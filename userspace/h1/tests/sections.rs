@@ -104,7 +104,7 @@ fn the_request_line() {
             ("9110 4.2.1 empty host", r"GET http:///c HTTP/1.1\r\nHost: a\r\n\r\n", "400 bad_target"),
             ("9112 3.2.2 other schemes", r"GET ftp://b/ HTTP/1.1\r\nHost: b\r\n\r\n", "400 bad_target"),
             ("9112 3.2.3 authority form without CONNECT", r"GET b:80 HTTP/1.1\r\nHost: b:80\r\n\r\n", "400 bad_target"),
-            ("9112 3.2.3 CONNECT", r"CONNECT b:80 HTTP/1.1\r\nHost: b:80\r\n\r\n", "501 not_implemented"),
+            ("9112 3.2.3 CONNECT", r"CONNECT b:80 HTTP/1.1\r\nHost: b:80\r\n\r\n", "CONNECT http b:80 ; Host: b:80; unknown | end"),
             ("9112 3.2.4 asterisk form", r"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS http a *; Host: a . | closed"),
             ("9112 3.2.4 of the proxy", r"OPTIONS http://b:8001 HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS http b:8001 *; Host: a . | closed"),
             ("9112 3.2.4 only OPTIONS", r"GET * HTTP/1.1\r\nHost: a\r\n\r\n", "400 bad_target"),
