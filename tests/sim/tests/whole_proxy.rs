@@ -93,7 +93,7 @@ fn every_protocol_on_both_sides() {
 #[test]
 fn every_protocol_over_what_breaks() {
     each("every_protocol_over_what_breaks", |seed, traced| {
-        let reasons = &["stream_refused", "upstream_tls_handshake", "upstream_tls_protocol", "downstream_reset"];
+        let reasons = &["stream_refused", "upstream_tls_handshake", "upstream_tls_protocol", "downstream_reset", "overflow"];
         let setting = Setting::new(seed, traced, Mood::Bad, Chaos::from_seed(seed));
         run(Setting { config: between(seed), expected_reasons: reasons, hops: 2, ..setting })
     });
@@ -103,7 +103,7 @@ fn every_protocol_over_what_breaks() {
 fn endpoints_that_are_asked_how_they_are() {
     each("endpoints_that_are_asked_how_they_are", |seed, traced| {
         let check = if seed % 2 == 0 { "http: /healthz" } else { "tcp: {}" };
-        let config = http_config(&format!(", health: [{{ {check}, interval: 10ms, timeout: 100s, rise: 1, fall: 1 }}]"));
+        let config = http_config(&format!(", health: [{{ {check}, interval: 20s, timeout: 100s, rise: 1, fall: 1 }}]"));
         let (mood, chaos) =
             if seed % 4 < 2 { (Mood::Good, Chaos::from_seed(seed).unbroken()) } else { (Mood::Bad, Chaos::from_seed(seed)) };
         let changes = vec![http_config(""), config.clone()];
