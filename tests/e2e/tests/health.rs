@@ -144,7 +144,7 @@ clusters:
 ",
         pair.secret(),
         clusters.iter().map(|(name, ..)| site(name)).collect::<Vec<_>>().join(", "),
-        clusters.iter().map(|(name, text, _)| format!("  {name}: {text}\n")).collect::<String>(),
+        clusters.iter().map(|(name, text, _)| format!("  {name}: {text}\n")).collect::<Vec<_>>().concat(),
     ))
     .start();
     for (name, _, result) in &clusters {

@@ -78,8 +78,8 @@ fn used_up_descriptors_refuse_and_recover() {
 
 /// What the proxy speaks with itself, by seed.
 fn between(seed: u64) -> String {
-    let secure = seed % 3 != 0;
-    relayed(Relay { protocol: if seed % 2 == 0 { "http1" } else { "http2" }, secure, passed: secure && seed % 5 < 2 })
+    let secure = !seed.is_multiple_of(3);
+    relayed(Relay { protocol: if seed.is_multiple_of(2) { "http1" } else { "http2" }, secure, passed: secure && seed % 5 < 2 })
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn every_protocol_over_what_breaks() {
 #[test]
 fn endpoints_that_are_asked_how_they_are() {
     each("endpoints_that_are_asked_how_they_are", |seed, traced| {
-        let check = if seed % 2 == 0 { "http: /healthz" } else { "tcp: {}" };
+        let check = if seed.is_multiple_of(2) { "http: /healthz" } else { "tcp: {}" };
         let config = http_config(&format!(", health: [{{ {check}, interval: 20s, timeout: 100s, rise: 1, fall: 1 }}]"));
         let (mood, chaos) =
             if seed % 4 < 2 { (Mood::Good, Chaos::from_seed(seed).unbroken()) } else { (Mood::Bad, Chaos::from_seed(seed)) };
