@@ -89,5 +89,4 @@ listeners:
     let expiry = sluice.metrics().sum("sluice_certificate_expiry_time_seconds", &["secret=\"own\""]);
     // (Made without a date, it is good for ages.)
     assert!(expiry > 4_000_000_000, "{expiry}");
-}");
 }
