@@ -120,7 +120,8 @@ fn judge_local(plan: &Plan, entry: &Entry, head: &Head, rules: Rules) -> Result<
 /// Whether the origin side may fail this request.
 fn may_fail(plan: &Plan, rules: Rules) -> bool {
     let dies = !matches!(plan.conduct, Conduct::Answer | Conduct::Early);
-    // A request with a body, or one that must not be repeated, is lost with the idle connection it was sent on.
+    // A request with a body, or one that must not be repeated, is lost with the idle connection it was sent on: origins close such connections,
+    // and so does the proxy itself, to the one before it, when it has answered before all of a request had come.
     let unrepeatable = !plan.is_idempotent() || plan.request != Body::None;
-    dies || rules.upstream_breaks || (rules.mood != Mood::Good && unrepeatable)
+    dies || rules.upstream_breaks || ((rules.mood != Mood::Good || rules.hops > 1) && unrepeatable)
 }

@@ -86,7 +86,7 @@ fn between(seed: u64) -> String {
 fn every_protocol_on_both_sides() {
     each("every_protocol_on_both_sides", |seed, traced| {
         let chaos = Chaos::from_seed(seed).unbroken();
-        run(Setting { config: between(seed), ..Setting::new(seed, traced, Mood::Good, chaos) })
+        run(Setting { config: between(seed), hops: 2, ..Setting::new(seed, traced, Mood::Good, chaos) })
     });
 }
 
