@@ -24,7 +24,7 @@ const RESET_S: u32 = 10;
 /// The flows of full NAT among `flows` that are over, with their origin's address.
 pub fn stale_nat<'a>(plan: &Plan, flows: &'a [(FlowKey, NatFlow)], now_s: u32) -> Vec<(&'a FlowKey, &'a NatFlow, Address)> {
     let is_over = |flow: &FlowKey, kept: &NatFlow| now_s.saturating_sub(kept.seen_s) >= silence_s(&plan.settings, flow, kept);
-    let origin = |kept: &NatFlow| plan.backends.get(&kept.backend).map_or(Address::default(), |backend| backend.address);
+    let origin = |kept: &NatFlow| plan.backends.get(&kept.backend).map_or_else(Address::default, |backend| backend.address);
     flows.iter().filter(|(flow, kept)| is_over(flow, kept)).map(|(flow, kept)| (flow, kept, origin(kept))).collect()
 }
 

@@ -151,6 +151,7 @@ impl Kernel {
             Attach::Generic => Wish::Generic,
         };
         let interfaces = interfaces(l4);
+        interfaces.iter().for_each(|interface| warn_of_no_forwarding(interface));
         let wishes: Vec<(&str, Wish)> = interfaces.iter().map(|interface| (&**interface, wish)).collect();
         for attachment in self.balancer.attach(&wishes)? {
             let mode = match attachment.mode {
@@ -235,6 +236,17 @@ fn cpus() -> u32 {
         Some(last.parse::<u32>().ok()?.checked_sub(first.parse().ok()?)? + 1)
     };
     online.trim().split(',').filter_map(count).sum::<u32>().max(1)
+}
+
+/// The kernel tells programs no next hop for an interface that does not forward, and without one nothing can be sent on.
+fn warn_of_no_forwarding(interface: &str) {
+    for (family, setting) in [("IPv4", "ipv4"), ("IPv6", "ipv6")] {
+        let path = format!("/proc/sys/net/{setting}/conf/{interface}/forwarding");
+        if fs::read_to_string(&path).is_ok_and(|text| text.trim() == "0") {
+            let setting = path.trim_start_matches("/proc/sys/").replace('/', ".");
+            tracing::warn!("{interface} does not forward {family}: packets to {family} origins will be dropped (`sysctl -w {setting}=1`)");
+        }
+    }
 }
 
 /// The interfaces that the configuration names, else those that lead to the default gateways.

@@ -279,7 +279,7 @@ pub(crate) fn sample() -> Option<RingBufEntry<DropSample>> {
 #[inline(always)]
 pub(crate) fn probe(token: u32) -> Option<&'static mut u32> {
     // SAFETY: as in `pin`.
-    PROBES.get_ptr_mut(&token).map(|answer| unsafe { &mut *answer })
+    PROBES.get_ptr_mut(token).map(|answer| unsafe { &mut *answer })
 }
 
 /// What this CPU knows of a flood.

@@ -122,13 +122,17 @@ fn session(parsed: &Parsed, session_s: u32, owner: u32, settings: &Settings) -> 
     let now = budget::second();
     if let Some(session) = maps::session(&parsed.flow) {
         let quiet = now.wrapping_sub(session.seen_s);
-        if quiet >= session_s {
+        if quiet >= session_s || session.backend == NO_BACKEND {
             session.backend = owner;
         }
         if quiet > session_s / 4 {
             session.seen_s = now;
         }
         return session.backend;
+    }
+    // Nobody is no owner to stay with.
+    if owner == NO_BACKEND {
+        return owner;
     }
     let written = budget::spend(Budget::Pins, settings.pin_writes_per_s, settings)
         && maps::write_session(&parsed.flow, &Session { backend: owner, seen_s: now });
