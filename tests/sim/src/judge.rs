@@ -58,7 +58,10 @@ fn judge_entry(plan: &Plan, entry: &Entry, rules: Rules) -> Result<(), String> {
         Some(Answer::Cut(head, body, ended)) => judge_cut(plan, entry, (head, body, *ended), rules),
         Some(Answer::None(Ended::Malformed)) => Err("its response is not HTTP".to_owned()),
         Some(Answer::None(_)) | None if entry.orphaned || entry.aborted || entry.broken || !entry.sent || rules.times_out => Ok(()),
-        Some(Answer::None(ended)) if entry.may_be_closed && *ended != Ended::Silent => Ok(()),
+        // A reply that comes before all of a request has come ends its connection; between two proxies it may be one's own that the other passes on.
+        Some(Answer::None(ended)) if (entry.may_be_closed || rules.hops > 1 && rules.mood != Mood::Good) && *ended != Ended::Silent => {
+            Ok(())
+        }
         Some(Answer::None(ended)) => Err(format!("no answer, the connection ended: {ended:?}")),
         None => Err("no answer".to_owned()),
     }

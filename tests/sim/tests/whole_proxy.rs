@@ -5,7 +5,7 @@ use io::sim::{Chaos, Random};
 use sim::{
     plan::Mood,
     scene::{ORIGINS, Relay, Setting, config, fingerprint, http_config, relayed, run},
-    seeds::each,
+    seeds::{each, share},
 };
 
 #[test]
@@ -84,7 +84,7 @@ fn between(seed: u64) -> String {
 
 #[test]
 fn every_protocol_on_both_sides() {
-    each("every_protocol_on_both_sides", |seed, traced| {
+    share("every_protocol_on_both_sides", 4, |seed, traced| {
         let chaos = Chaos::from_seed(seed).unbroken();
         run(Setting { config: between(seed), hops: 2, ..Setting::new(seed, traced, Mood::Good, chaos) })
     });
@@ -92,7 +92,7 @@ fn every_protocol_on_both_sides() {
 
 #[test]
 fn every_protocol_over_what_breaks() {
-    each("every_protocol_over_what_breaks", |seed, traced| {
+    share("every_protocol_over_what_breaks", 4, |seed, traced| {
         let reasons = &["stream_refused", "upstream_tls_handshake", "upstream_tls_protocol", "downstream_reset", "overflow"];
         let setting = Setting::new(seed, traced, Mood::Bad, Chaos::from_seed(seed));
         run(Setting { config: between(seed), expected_reasons: reasons, hops: 2, ..setting })
@@ -101,7 +101,7 @@ fn every_protocol_over_what_breaks() {
 
 #[test]
 fn endpoints_that_are_asked_how_they_are() {
-    each("endpoints_that_are_asked_how_they_are", |seed, traced| {
+    share("endpoints_that_are_asked_how_they_are", 4, |seed, traced| {
         let check = if seed.is_multiple_of(2) { "http: /healthz" } else { "tcp: {}" };
         let config = http_config(&format!(", health: [{{ {check}, interval: 20s, timeout: 100s, rise: 1, fall: 1 }}]"));
         let (mood, chaos) =
