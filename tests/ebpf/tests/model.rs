@@ -56,7 +56,7 @@ impl Model {
         let ports = if by_source { 0 } else { u32::from(flow.source_port) | u32::from(flow.destination_port) << 16 };
         let slots = plan.tables().find(|(number, _)| *number == service.table).expect("services have tables").1;
         let slot = slot_of(flow_hash(plan.settings.hash_seed, &flow.source, ports), slots.len());
-        let (backend, others) = self.owner(plan, service, slots, slot, (flow, flags));
+        let (backend, others) = self.owner(plan, service, (slots, slot), (flow, flags));
         if backend == NO_BACKEND {
             let resets = service.flags & service_flags::RESET != 0 && flow.protocol == protocols::TCP && flags & RST == 0;
             return if resets { End::Reset } else { End::Drop };
@@ -64,7 +64,7 @@ impl Model {
         End::To(plan.backends[&backend].address, others)
     }
 
-    fn owner(&mut self, plan: &Plan, service: &Service, slots: &Slots, slot: u32, (flow, flags): (FlowKey, u8)) -> (u32, u8) {
+    fn owner(&mut self, plan: &Plan, service: &Service, (slots, slot): (&Slots, u32), (flow, flags): (FlowKey, u8)) -> (u32, u8) {
         let word = slots.words()[slot as usize];
         let current = word & OWNER;
         if flow.protocol == protocols::UDP {

@@ -151,7 +151,9 @@ impl Kernel {
             Attach::Generic => Wish::Generic,
         };
         let interfaces = interfaces(l4);
-        interfaces.iter().for_each(|interface| warn_of_no_forwarding(interface));
+        for interface in &interfaces {
+            warn_of_no_forwarding(interface);
+        }
         let wishes: Vec<(&str, Wish)> = interfaces.iter().map(|interface| (&**interface, wish)).collect();
         for attachment in self.balancer.attach(&wishes)? {
             let mode = match attachment.mode {
