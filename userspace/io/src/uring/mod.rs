@@ -110,7 +110,11 @@ impl Uring {
                 opcode::Close::new(types::Fd(fd.0)).build()
             }
             Op::Cancel { target } => {
-                self.splices.get_mut(&target.slot).filter(|_| target.kind == Kind::Splice).into_iter().for_each(Splice::give_up);
+                if target.kind == Kind::Splice
+                    && let Some(splice) = self.splices.get_mut(&target.slot)
+                {
+                    splice.give_up();
+                }
                 opcode::AsyncCancel::new(u64::from(target.kind as u8) << 32 | u64::from(target.slot)).build()
             }
         };
