@@ -15,6 +15,7 @@ mod admin;
 mod bystanders;
 mod compare;
 mod interrupt;
+mod l4;
 mod launch;
 mod load;
 mod memory;
@@ -43,6 +44,8 @@ struct Cli {
 enum Verb {
     /// Measure Sluice and its peers, print one table and keep it
     Compare(compare::Options),
+    /// Measure the kernel layer, packet by packet, beside the usual design
+    L4(l4::Options),
     /// Become another program on the CPUs given (what `compare` starts its proxies with)
     #[command(hide = true)]
     Launch(launch::Options),
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
 fn run(verb: Verb) -> anyhow::Result<()> {
     match verb {
         Verb::Compare(options) => compare::run(&options),
+        Verb::L4(options) => l4::run(&options),
         Verb::Launch(options) => launch::run(&options),
     }
 }

@@ -4,12 +4,14 @@
 
 use crate::{setup, shell};
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{Args, Subcommand};
 use std::process::Command;
 
 /// What to compare, how long.
 #[derive(Args)]
 pub(crate) struct Options {
+    #[command(subcommand)]
+    what: Option<What>,
     /// Few rounds: shows that it works, proves little, is not kept
     #[arg(long)]
     quick: bool,
@@ -30,11 +32,25 @@ pub(crate) struct Options {
     force: bool,
 }
 
+/// Something else than the comparison with peers.
+#[derive(Subcommand)]
+enum What {
+    /// The kernel layer, packet by packet, beside the usual design; needs root
+    L4 {
+        /// Rounds, in each of which everything is measured once
+        #[arg(long)]
+        rounds: Option<String>,
+    },
+}
+
 /// Where the numbers of a full run are kept.
 const RESULTS: &str = "perf/results/foundation";
 
 /// Install, build, compare.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    if let Some(What::L4 { rounds }) = &options.what {
+        return l4(rounds.as_deref());
+    }
     setup::run(&setup::Options { bench: true })?;
     let mut build = shell::cargo(&["build", "--release", "--package", "perf"]);
     if !options.without_sluice {
@@ -42,6 +58,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     shell::run(&mut build)?;
     shell::run(&mut compare(options)?)
+}
+
+/// What is measured runs in the kernel, so the profile does not matter.
+fn l4(rounds: Option<&str>) -> Result<()> {
+    let mut bench = shell::cargo(&["run", "--quiet", "--package", "perf", "--", "l4"]);
+    bench.args(rounds.map(|rounds| ["--rounds", rounds]).into_iter().flatten());
+    shell::run(&mut bench)
 }
 
 fn compare(options: &Options) -> Result<Command> {

@@ -2,10 +2,11 @@
 //!
 //! IPv4: two bits for every /24 ([`Guard`]; `GUARD_V4`, an array of blocks of [`GUARD_BLOCK_WORDS`] words), 4 MB in all, which says
 //! everything unless only some of its hosts are listed; those are in `GUARD_PARTIAL` (hash, the /24 as `u32` -> [`HostsOf24`]).
-//! So an address costs one memory access, and a second one where somebody near it is listed.
+//! In front of that stands a filter (`GUARD_V4_FILTER`, both lists' in one array): half a megabyte that stays in a CPU's own cache, where the
+//! 4 MB would not, and that says of seven networks in eight that none of a million prefixes touches them.
 //! IPv6: a filter of [`GUARD_V6_BITS`] bits ([`v6_filter_bits`]) says of most addresses that nobody near is listed; the others are looked
 //! up in `GUARD_V6` (LPM trie, value `u32`: a [`Guard`]).
-//! Each of the four is an array of two maps, of which `Settings::guard` names the one in force (0: none, 1 and 2): a new list is written
+//! Each of the other four is an array of two maps, of which `Settings::guard` names the one in force (0: none, 1 and 2): a new list is written
 //! beside the old one and takes its place by one write. The most specific prefix decides; allow beats deny at the same length.
 
 use crate::Address;
@@ -49,6 +50,17 @@ pub const GUARD_BLOCK_WORDS: usize = 64;
 
 /// Blocks of `GUARD_V4`.
 pub const GUARD_V4_BLOCKS: u32 = (1 << 24) / 32 / 64;
+
+/// Blocks of each list's part of `GUARD_V4_FILTER`.
+pub const GUARD_FILTER_BLOCKS: u32 = 1024;
+
+/// Where a /24 has its two bits in its list's filter: block, word in the block, and both bits, which may be one.
+#[inline(always)]
+pub const fn v4_filter(network: u32) -> (u32, u32, u64) {
+    let hash = (network as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 36;
+    let word = (hash >> 12) as u32;
+    (word >> 6, word & 63, 1 << (hash & 63) | 1 << (hash >> 6 & 63))
+}
 
 /// Bits of the filter of IPv6 prefixes: a power of two; in blocks as `GUARD_V4`.
 pub const GUARD_V6_BITS: u32 = 1 << 25;
@@ -97,6 +109,7 @@ pub struct SourceRate {
     pub padding: u32,
 }
 
+const _: () = assert!(GUARD_FILTER_BLOCKS as usize * GUARD_BLOCK_WORDS == 1 << 16);
 const _: () = assert!(size_of::<HostsOf24>() == 64 && size_of::<SourceRate>() == 16);
 
 #[cfg(test)]

@@ -21,15 +21,20 @@ mod quic;
 mod service;
 mod settings;
 mod slot;
+mod steer;
 #[cfg(feature = "user")]
 mod user;
+mod yardstick;
 
 pub use address::{Address, Mac};
 pub use backend::{Backend, backend_flags};
 pub use count::{Counters, DropSample, REASONS_MAX, Reason, SAMPLE_BYTES};
 pub use decap::{Candidates, DecapSettings, GUE_PORT, GUE_PRIVATE_KIND, GueHeader};
 pub use flow::{FlowKey, Fragment, FragmentKey, Pin, Session, pin_flags, tcp_flags};
-pub use guard::{GUARD_BLOCK_WORDS, GUARD_V4_BLOCKS, GUARD_V6_BITS, Guard, GuardVerdict, HostsOf24, SourceRate, v4_block, v6_filter_bits};
+pub use guard::{
+    GUARD_BLOCK_WORDS, GUARD_FILTER_BLOCKS, GUARD_V4_BLOCKS, GUARD_V6_BITS, Guard, GuardVerdict, HostsOf24, SourceRate, v4_block,
+    v4_filter, v6_filter_bits,
+};
 pub use hash::{flow_hash, slot_of};
 pub use nat::{NatFlow, Origin, OriginKey, PoolAddress, PoolKey};
 pub use probe::{PROBE_ACCEPTED, PROBE_NO_WAY, PROBE_PORT_FIRST, PROBE_PORTS, PROBE_REFUSED, PROBE_WAITING, ProbeFrame};
@@ -40,9 +45,11 @@ pub use service::{
 };
 pub use settings::Settings;
 pub use slot::{ALTERNATES_MAX, AWAY, Away, AwayKey, OWNER, Slot};
+pub use steer::{Bind, STEER_CPUS, STEER_GROUPS, STEER_WORKERS, SteerCount};
+pub use yardstick::{Connection, DRAW_STEP, Draw, REFERENCE_CONNECTIONS, drawn};
 
 /// Counts changes of meaning that sizes do not show.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The layout of everything here. Maps pinned by a process with another one are not adopted.
 pub const LAYOUT: u32 = {

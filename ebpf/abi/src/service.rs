@@ -6,7 +6,7 @@
 //! Echo requests are looked up in `ADDRESSES` as protocol ICMP or `ICMPv6`, whose `portless` is a service of [`MODE_ECHO`].
 //! `SERVICES` (array) holds the services; number 0 is none. Tables, services and backends are written before what leads to them.
 
-use crate::Address;
+use crate::{Address, NO_SERVICE};
 
 /// An address with protocol and port.
 #[repr(C)]
@@ -45,6 +45,17 @@ pub struct Ports {
 impl Ports {
     /// Ranges that one address and protocol may have.
     pub const RANGES_MAX: usize = 8;
+
+    /// The service of a port in this machine's order, by ranges.
+    #[inline(always)]
+    pub fn service_of(&self, port: u16) -> u32 {
+        for range in &self.ranges {
+            if range.service != NO_SERVICE && range.first <= port && port <= range.last {
+                return range.service;
+            }
+        }
+        NO_SERVICE
+    }
 }
 
 /// Ports `first..=last` in this machine's order, and their service.

@@ -2,8 +2,8 @@
 #![expect(unsafe_code, reason = "aya's mark for types that are plain bytes")]
 
 use crate::{
-    Address, Away, AwayKey, Backend, Counters, DecapSettings, FlowKey, Fragment, FragmentKey, HostsOf24, NatFlow, Origin, OriginKey, Pin,
-    PoolAddress, PoolKey, PortKey, Ports, QuicKey, Service, Session, Settings, SourceRate,
+    Address, Away, AwayKey, Backend, Bind, Connection, Counters, DecapSettings, Draw, FlowKey, Fragment, FragmentKey, HostsOf24, NatFlow,
+    Origin, OriginKey, Pin, PoolAddress, PoolKey, PortKey, Ports, QuicKey, Service, Session, Settings, SourceRate,
 };
 
 macro_rules! plain_bytes {
@@ -14,6 +14,6 @@ macro_rules! plain_bytes {
 }
 
 plain_bytes! {
-    Address Away AwayKey Backend Counters DecapSettings FlowKey Fragment FragmentKey HostsOf24 NatFlow Origin OriginKey Pin PoolAddress
+    Address Away AwayKey Backend Bind Connection Counters DecapSettings Draw FlowKey Fragment FragmentKey HostsOf24 NatFlow Origin OriginKey Pin PoolAddress
     PoolKey PortKey Ports QuicKey Service Session Settings SourceRate
 }

@@ -40,6 +40,13 @@ impl Link {
         Ok(Self { macs, tags: [first, second], count: parsed.tags })
     }
 
+    /// That of a frame without tags; `None` when there is no whole one.
+    #[inline(always)]
+    pub fn untagged(packet: &Packet) -> Option<Self> {
+        let none = Tag { kind: 0, control: 0 };
+        Some(Self { macs: packet.read(0).ok()?, tags: [none; 2], count: 0 })
+    }
+
     /// Write it in front of an IP header of that family: new MACs, the same tags.
     #[inline(always)]
     pub fn write(&self, packet: &Packet, hop: &Hop, is_v4: bool) -> Step<()> {
@@ -95,14 +102,25 @@ impl Hop {
 /// The next hop to a backend.
 #[inline(always)]
 pub fn to_backend(packet: &Packet, backend: &Backend, settings: &Settings, link: &Link) -> Step<Hop> {
-    let mac = if is_none(backend.mac) { settings.gateway_mac } else { backend.mac };
-    if is_none(mac) {
-        let source = if backend.address.is_v4() { &settings.source_v4 } else { &settings.source_v6 };
-        return by_routes(packet, source, &backend.address);
+    if let Some(hop) = known(packet, backend, settings, link) {
+        return Ok(hop);
     }
-    let source = if is_none(backend.source_mac) { link.macs.destination } else { halves(backend.source_mac) };
-    let interface = if backend.interface == packet.interface() { 0 } else { backend.interface };
-    Ok(Hop { macs: Macs { destination: halves(mac), source }, interface })
+    let source = if backend.address.is_v4() { &settings.source_v4 } else { &settings.source_v6 };
+    by_routes(packet, source, &backend.address)
+}
+
+/// The next hop to a backend, when its entry or the settings name it.
+#[inline(always)]
+pub fn known(packet: &Packet, backend: &Backend, settings: &Settings, link: &Link) -> Option<Hop> {
+    let own = halves(&backend.mac);
+    let destination = if is_none(own) { halves(&settings.gateway_mac) } else { own };
+    if is_none(destination) {
+        return None;
+    }
+    let own = halves(&backend.source_mac);
+    let source = if is_none(own) { link.macs.destination } else { own };
+    let is_same = backend.interface == 0 || backend.interface == packet.interface();
+    Some(Hop { macs: Macs { destination, source }, interface: if is_same { 0 } else { backend.interface } })
 }
 
 /// The next hop as the kernel's routes and neighbours have it. What is for this machine itself goes up to the stack.
@@ -125,7 +143,7 @@ pub fn by_routes(packet: &Packet, source: &Address, destination: &Address) -> St
     match answer as u32 {
         BPF_FIB_LKUP_RET_SUCCESS => {
             let interface = if question.ifindex == packet.interface() { 0 } else { question.ifindex };
-            Ok(Hop { macs: Macs { destination: halves(question.dmac), source: halves(question.smac) }, interface })
+            Ok(Hop { macs: Macs { destination: bytes(question.dmac), source: bytes(question.smac) }, interface })
         }
         BPF_FIB_LKUP_RET_NOT_FWDED => Err(Verdict::PASS),
         BPF_FIB_LKUP_RET_NO_NEIGH => Err(Verdict::pass_for(Reason::Unresolved)),
@@ -134,13 +152,22 @@ pub fn by_routes(packet: &Packet, source: &Address, destination: &Address) -> St
 }
 
 #[inline(always)]
-fn is_none(mac: Mac) -> bool {
-    let [a, b, c] = halves(mac);
-    a | b | c == 0
+fn is_none(mac: [u16; 3]) -> bool {
+    mac[0] | mac[1] | mac[2] == 0
 }
 
 #[inline(always)]
-fn halves(mac: Mac) -> [u16; 3] {
+fn bytes(mac: Mac) -> [u16; 3] {
     let half = |at: usize| u16::from_ne_bytes([mac[at], mac[at + 1]]);
     [half(0), half(2), half(4)]
 }
+
+/// A MAC of a map's value: they all stand at even places there, which the compiler does not know of bytes.
+#[inline(always)]
+fn halves(mac: &Mac) -> [u16; 3] {
+    // SAFETY: six bytes at an even place: the two sizes and places are asserted below.
+    unsafe { core::ptr::from_ref(mac).cast::<[u16; 3]>().read() }
+}
+
+const _: () = assert!(mem::offset_of!(Backend, mac).is_multiple_of(2) && mem::offset_of!(Backend, source_mac).is_multiple_of(2));
+const _: () = assert!(mem::offset_of!(Settings, gateway_mac).is_multiple_of(2) && align_of::<Backend>() >= 2);

@@ -4,7 +4,10 @@
 //! of which one is in force: a new one is written beside it and takes over by one write of the settings.
 
 use crate::load::Balancer;
-use abi::{Address, GUARD_BLOCK_WORDS, GUARD_V4_BLOCKS, GUARD_V6_BITS, Guard, GuardVerdict, HostsOf24, v4_block, v6_filter_bits};
+use abi::{
+    Address, GUARD_BLOCK_WORDS, GUARD_FILTER_BLOCKS, GUARD_V4_BLOCKS, GUARD_V6_BITS, Guard, GuardVerdict, HostsOf24, v4_block, v4_filter,
+    v6_filter_bits,
+};
 use alloc::collections::BTreeMap;
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, ArrayOfMaps, HashMap, MapData, MapError};
@@ -101,10 +104,13 @@ impl GuardList {
 }
 
 impl Balancer {
-    /// Put a list in force instead of the one that is. What it was is kept beside it until the next.
-    pub fn put_guard(&mut self, list: &GuardList) -> Result<(), MapError> {
+    /// Put a list in force instead of the one that is, which is kept beside it until the next. Its number, as `Settings::guard` has it.
+    pub fn put_guard(&mut self, list: &GuardList) -> Result<u32, MapError> {
         let mut settings = self.settings()?;
         let place = u32::from(settings.guard == 1);
+        let filter = v4_filter_of(&list.v4);
+        let mut map = self.array::<Block>("GUARD_V4_FILTER")?;
+        (place * GUARD_FILTER_BLOCKS..).zip(&filter).try_for_each(|(at, block)| map.set(at, *block, 0))?;
         self.put_inner("GUARD_V4", place, &bits(&list.v4)?)?;
         self.put_inner("GUARD_V6_FILTER", place, &bits(&list.filter)?)?;
         let mut hosts: HashMap<MapData, u32, HostsOf24> = HashMap::create(abi::limits::GUARD_PARTIAL, NO_PREALLOC)?;
@@ -116,7 +122,8 @@ impl Balancer {
         }
         self.put_inner("GUARD_V6", place, &prefixes)?;
         settings.guard = place + 1;
-        self.put_settings(settings)
+        self.put_settings(settings)?;
+        Ok(settings.guard)
     }
 
     /// No list in force.
@@ -129,6 +136,18 @@ impl Balancer {
         let mut outer: ArrayOfMaps<_, M> = ArrayOfMaps::try_from(self.map(name)?)?;
         outer.set(place, map, 0)
     }
+}
+
+/// The filter in front of these networks.
+fn v4_filter_of(networks: &[Block]) -> Vec<Block> {
+    let mut filter = vec![[0; GUARD_BLOCK_WORDS]; GUARD_FILTER_BLOCKS as usize];
+    for (number, word) in (0..).zip(networks.iter().flatten()).filter(|(_, word)| **word != 0) {
+        for network in (0..32_u32).filter(|network| word >> (network * 2) & 3 != 0) {
+            let (block, word, bits) = v4_filter(number * 32 + network);
+            filter[block as usize][word as usize] |= bits;
+        }
+    }
+    filter
 }
 
 /// The kernel's `BPF_F_NO_PREALLOC`: memory for what is in it, not for what could be.

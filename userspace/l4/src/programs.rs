@@ -7,3 +7,9 @@ pub static BALANCER: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR")
 
 /// Opens envelopes: to be attached to an origin's interfaces.
 pub static ORIGIN: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/origin"));
+
+/// Brings connections of VIPs to our own listeners, and connections to workers.
+pub static STEER: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/steer"));
+
+/// What the balancer is measured against: for the bench alone.
+pub static YARDSTICK: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/yardstick"));

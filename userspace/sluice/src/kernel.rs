@@ -20,10 +20,14 @@ use nix::{
 use rustix::time::{ClockId, clock_gettime};
 use stats::Hub;
 
+use crate::guards::Guards;
 use crate::kernel_stats::KernelStats;
+use crate::steer::{self, Roster, Steer};
 
 /// How often time is looked at.
 const TICK: Duration = Duration::from_secs(1);
+/// How often it is looked at how many connections each worker holds.
+const WEIGH_EVERY: Duration = Duration::from_millis(100);
 /// Ticks from one look at what is kept of flows to the next.
 const FLOWS_EVERY: u32 = 10;
 
@@ -35,29 +39,47 @@ pub(crate) struct Kernel {
     neighbours: Neighbours,
     /// Pins and flows of full NAT, when they were looked at last.
     kept: (usize, usize),
+    guards: Guards,
+    /// `None` where nothing needs it and the kernel would not have it.
+    steer: Option<Steer>,
     snapshot: Arc<Snapshot>,
 }
 
 /// Where the kernel layer's thread is told what is wanted.
 pub(crate) struct KernelDesk {
-    orders: mpsc::Sender<Order>,
+    /// `None` once it has ended.
+    orders: Option<mpsc::Sender<Order>>,
+    thread: Option<thread::JoinHandle<()>>,
 }
 
 struct Order {
     snapshot: Arc<Snapshot>,
+    roster: Roster,
     done: mpsc::Sender<Result<(), String>>,
 }
 
 impl Kernel {
     /// Loads the programs, or takes over what an earlier process left, and has packets of the VIPs forwarded.
     pub(crate) fn open(snapshot: &Arc<Snapshot>) -> Result<Self> {
-        let mut balancer = Balancer::open(Folder::of_instance(&snapshot.l4.instance)?)?;
+        let folder = Folder::of_instance(&snapshot.l4.instance)?;
+        let mut balancer = Balancer::open(folder.clone())?;
         let plan = Plan::adopt(balancer.held().context("the maps of the kernel layer cannot be read")?);
+        let mut guards = Guards::adopt(balancer.settings()?.guard);
+        guards.take(&snapshot.l4, &mut balancer)?;
         if balancer.adopted() {
             tracing::info!("the kernel layer {:?} of an earlier process was taken over", snapshot.l4.instance);
         }
+        let steer = match Steer::open(&folder, &snapshot.l4.instance) {
+            Err(error) if steer::is_needed(snapshot)? => return Err(error),
+            Err(error) => {
+                tracing::info!("connections go to workers by the kernel's hash: {error:#}");
+                None
+            }
+            Ok(steer) => Some(steer),
+        };
         let prober = Prober::open().context("backends cannot be probed")?;
-        let mut kernel = Self { balancer, plan, prober, neighbours: Neighbours::default(), kept: (0, 0), snapshot: Arc::clone(snapshot) };
+        let mut kernel =
+            Self { balancer, plan, prober, neighbours: Neighbours::default(), kept: (0, 0), guards, steer, snapshot: Arc::clone(snapshot) };
         kernel.apply(snapshot)?;
         kernel.neighbours.refresh(&kernel.plan.backend_addresses());
         kernel.attach(&snapshot.l4)?;
@@ -68,35 +90,33 @@ impl Kernel {
     pub(crate) fn start(mut self, hub: &Hub) -> Result<KernelDesk> {
         let (orders, inbox) = mpsc::channel();
         let hub = hub.clone();
-        thread::Builder::new()
-            .name("kernel".to_owned())
-            .spawn(move || self.keep(&inbox, &hub))
-            .context("no thread for the kernel layer")?;
-        Ok(KernelDesk { orders })
+        let thread = thread::Builder::new().name("kernel".to_owned()).spawn(move || self.keep(&inbox, &hub));
+        Ok(KernelDesk { orders: Some(orders), thread: Some(thread.context("no thread for the kernel layer")?) })
     }
 
     fn keep(&mut self, inbox: &mpsc::Receiver<Order>, hub: &Hub) {
         let mut stats = KernelStats::new(hub);
         let (mut tick, mut ticks_at) = (0_u32, now());
         loop {
-            let rest = self.prober.rest(now(), ticks_at.saturating_sub(now()));
+            let rest = self.prober.rest(now(), ticks_at.saturating_sub(now()).min(WEIGH_EVERY));
             match inbox.recv_timeout(rest) {
                 Ok(order) => {
-                    let applied = self.change(&order.snapshot).map_err(|error| format!("the kernel layer: {error:#}"));
+                    let applied = self.change(&order.snapshot, order.roster).map_err(|error| format!("the kernel layer: {error:#}"));
                     // Who asked and does not wait any more has ended.
                     let _told = order.done.send(applied);
                 }
-                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+                Err(mpsc::RecvTimeoutError::Disconnected) => return self.end(),
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
             }
             let probed = self.probe();
+            let weighed = self.steer.as_mut().map_or(Ok(()), Steer::weigh);
             let ticked = if ticks_at <= now() {
                 (tick, ticks_at) = (tick.wrapping_add(1), now() + TICK);
                 self.tick(tick).and_then(|()| self.count(&mut stats))
             } else {
                 Ok(())
             };
-            for error in [probed, ticked].into_iter().filter_map(Result::err) {
+            for error in [probed, weighed, ticked].into_iter().filter_map(Result::err) {
                 tracing::error!("the kernel layer: {error:#}");
             }
         }
@@ -122,8 +142,16 @@ impl Kernel {
         if turned.is_empty() { Ok(()) } else { self.apply(&Arc::clone(&self.snapshot)) }
     }
 
-    fn change(&mut self, snapshot: &Arc<Snapshot>) -> Result<()> {
+    fn change(&mut self, snapshot: &Arc<Snapshot>, roster: Roster) -> Result<()> {
+        if steer::is_needed(snapshot)? && self.steer.is_none() {
+            self.steer = Some(Steer::open(&Folder::of_instance(&self.snapshot.l4.instance)?, &self.snapshot.l4.instance)?);
+        }
+        self.guards.take(&snapshot.l4, &mut self.balancer)?;
         self.apply(snapshot)?;
+        if let Some(steer) = &mut self.steer {
+            steer.take(roster, snapshot, &self.plan.service_names)?;
+        }
+        self.balancer.set_cookies(snapshot.l4.cookies.is_some() && steer::is_needed(snapshot)?)?;
         let before = core::mem::replace(&mut self.snapshot, Arc::clone(snapshot));
         if (&before.l4.interfaces, before.l4.attach) == (&snapshot.l4.interfaces, snapshot.l4.attach) {
             return Ok(());
@@ -136,7 +164,8 @@ impl Kernel {
         // What is probed is as it was found, what is not probed yet as the maps have it, and what is not probed at all is up.
         self.prober.take(snapshot, &|cluster, endpoint| self.plan.was_up(cluster, endpoint), now());
         let is_up = |cluster: &Cluster, endpoint: &Endpoint| self.prober.is_up(cluster, endpoint);
-        let wishes = Wishes { snapshot, is_up: &is_up, machine: machine(&snapshot.l4), now_s: now_s() };
+        let wishes =
+            Wishes { snapshot, is_up: &is_up, machine: Machine { guard: self.guards.number(), ..machine(&snapshot.l4) }, now_s: now_s() };
         let next = self.plan.next(wishes)?;
         l4::apply(&mut self.balancer, &self.plan, &next).context("a map cannot be written")?;
         self.plan = next;
@@ -165,10 +194,18 @@ impl Kernel {
         Ok(())
     }
 
+    /// The process ends as it was meant to: what only it needs is put back.
+    fn end(&mut self) {
+        if let Err(error) = self.balancer.set_cookies(false) {
+            tracing::warn!("the kernel layer: {error}");
+        }
+    }
+
     fn tick(&mut self, tick: u32) -> Result<()> {
         let settle_s = u32::try_from(self.snapshot.l4.settle.as_secs()).unwrap_or(u32::MAX);
         let now_s = now_s();
-        if self.plan.settles_at(settle_s).is_some_and(|at| at <= now_s) {
+        let is_guarded_anew = self.guards.watch(&mut self.balancer)?;
+        if is_guarded_anew || self.plan.settles_at(settle_s).is_some_and(|at| at <= now_s) {
             self.apply(&Arc::clone(&self.snapshot))?;
         }
         self.neighbours.refresh(&self.plan.backend_addresses());
@@ -197,11 +234,20 @@ impl Kernel {
 
 impl KernelDesk {
     /// Puts a configuration in force in the kernel.
-    pub(crate) fn apply(&self, snapshot: &Arc<Snapshot>) -> Result<(), String> {
+    pub(crate) fn apply(&self, snapshot: &Arc<Snapshot>, roster: Roster) -> Result<(), String> {
         let gone = || "the kernel layer's thread has ended".to_owned();
         let (done, answer) = mpsc::channel();
-        self.orders.send(Order { snapshot: Arc::clone(snapshot), done }).map_err(|_ended| gone())?;
+        let order = Order { snapshot: Arc::clone(snapshot), roster, done };
+        self.orders.as_ref().ok_or_else(gone)?.send(order).map_err(|_ended| gone())?;
         answer.recv().map_err(|_ended| gone())?
+    }
+}
+
+impl Drop for KernelDesk {
+    fn drop(&mut self) {
+        drop(self.orders.take());
+        // A thread that panicked has said so.
+        let _ended = self.thread.take().map(thread::JoinHandle::join);
     }
 }
 

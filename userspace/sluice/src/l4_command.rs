@@ -1,5 +1,6 @@
 //! `sluice l4`: the kernel layer as the maps have it, whether a process lives or not.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,9 +9,10 @@ use abi::{
 };
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
-use l4::{Balancer, Folder, Plan, Wishes};
+use l4::{Balancer, Folder, LocalRoutes, Plan, Wishes};
 
 use crate::commands;
+use crate::drops;
 use crate::kernel::{machine, now_s};
 use crate::say;
 
@@ -19,6 +21,14 @@ use crate::say;
 pub(crate) enum Command {
     /// Show what it forwards: services and their promises, backends, what was dropped and why
     Show(Instance),
+    /// Show samples of the packets that it dropped, and take them out of its memory
+    Drops {
+        #[command(flatten)]
+        instance: Instance,
+        /// Go on until ended
+        #[arg(long)]
+        follow: bool,
+    },
     /// End it: programs and maps are removed, and what they remember with them
     Unload(Instance),
 }
@@ -34,6 +44,7 @@ pub(crate) struct Instance {
 pub(crate) fn run(command: &Command) -> Result<ExitCode> {
     match command {
         Command::Show(instance) => show(instance),
+        Command::Drops { instance, follow } => drops(instance, *follow),
         Command::Unload(instance) => unload(instance),
     }
 }
@@ -41,9 +52,18 @@ pub(crate) fn run(command: &Command) -> Result<ExitCode> {
 fn unload(instance: &Instance) -> Result<ExitCode> {
     let Some(candidate) = commands::read(&instance.config) else { return Ok(ExitCode::FAILURE) };
     let name = &candidate.snapshot().l4.instance;
-    let was_there = Folder::of_instance(name)?.remove()?;
+    let folder = Folder::of_instance(name)?;
+    folder.restore_cookies()?;
+    LocalRoutes::open(name).and_then(|mut routes| routes.set(&BTreeSet::new())).context("local routes of VIPs cannot be removed")?;
+    let was_there = folder.remove()?;
     say(if was_there { format!("the kernel layer {name:?} is gone") } else { format!("there was no kernel layer {name:?}") });
     Ok(ExitCode::SUCCESS)
+}
+
+fn drops(instance: &Instance, follow: bool) -> Result<ExitCode> {
+    let Some(candidate) = commands::read(&instance.config) else { return Ok(ExitCode::FAILURE) };
+    let name = &candidate.snapshot().l4.instance;
+    drops::run(&Folder::of_instance(name)?, follow).with_context(|| format!("no samples of the kernel layer {name:?}"))
 }
 
 fn show(instance: &Instance) -> Result<ExitCode> {
@@ -77,9 +97,15 @@ fn show(instance: &Instance) -> Result<ExitCode> {
     if let Some(probed_s) = balancer.probed_s()? {
         say(format_args!("states as of {} s ago", now_s().saturating_sub(probed_s)));
     }
+    if held.settings.guard != 0 {
+        say("\ndeny and allow lists are in force");
+    }
     let away: usize = held.tables().map(|(_, slots)| slots.away().len()).sum();
     let kept = balancer.kept()?;
     say(format_args!("\nslots away {away}, pins {}, flows through pools {}", kept.pins.len(), kept.nat.len()));
+    for (what, count) in l4::steered(&Folder::of_instance(&snapshot.l4.instance)?)? {
+        say(format_args!("{count:>14} connections {what}"));
+    }
     for reason in Reason::ALL {
         let count = balancer.reason(*reason)?;
         if count > 0 {

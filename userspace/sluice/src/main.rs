@@ -8,11 +8,14 @@ mod boot;
 mod commands;
 mod decap;
 mod doctor;
+mod drops;
+mod guards;
 mod kernel;
 mod kernel_stats;
 mod l4_command;
 mod origin;
 mod run;
+mod steer;
 mod top;
 
 use clap::{Parser, Subcommand};

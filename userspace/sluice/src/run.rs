@@ -19,6 +19,7 @@ use crate::{
     boot::{Instance, Rights, core_dumps, descriptors, reaper},
     commands,
     kernel::{Kernel, KernelDesk},
+    steer::Roster,
 };
 
 /// A drain that no listener limits.
@@ -93,7 +94,9 @@ fn start(candidate: Candidate, doors: Doors, (workers, kernel): (usize, Option<K
     let shared = Arc::clone(fleet.shared());
     let notices = Box::new(move || shared.notice());
     let kernel = kernel.map(|kernel| kernel.start(&hub)).transpose()?;
-    let engine = Box::new(Workers { fleet, kernel, snapshot, hub: hub.clone() });
+    let mut workers = Workers { fleet, kernel, snapshot: Arc::clone(&snapshot), hub: hub.clone() };
+    workers.apply_in_kernel(&snapshot).map_err(anyhow::Error::msg)?;
+    let engine = Box::new(workers);
     Ok(Handles { candidate, doors, hub, reader, lines: line_readers, heartbeats, engine, notices })
 }
 
@@ -133,16 +136,14 @@ impl Engine for Workers {
 impl Workers {
     /// The kernel layer begins with the first configuration that has VIPs; later ones are told to it, VIPs or not.
     fn apply_in_kernel(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), String> {
-        match &self.kernel {
-            Some(kernel) => kernel.apply(snapshot),
-            None if snapshot.vips.is_empty() => Ok(()),
-            None => {
-                let kernel = Kernel::open(snapshot).and_then(|kernel| kernel.start(&self.hub));
-                let hint = "a process that has given up its rights needs a restart for its first VIPs";
-                self.kernel = Some(kernel.map_err(|error| format!("the kernel layer: {error:#} ({hint})"))?);
-                Ok(())
-            }
+        if self.kernel.is_none() && !snapshot.vips.is_empty() {
+            let kernel = Kernel::open(snapshot).and_then(|kernel| kernel.start(&self.hub));
+            let hint = "a process that has given up its rights needs a restart for its first VIPs";
+            self.kernel = Some(kernel.map_err(|error| format!("the kernel layer: {error:#} ({hint})"))?);
         }
+        let Some(kernel) = &self.kernel else { return Ok(()) };
+        let roster = Roster::of(&self.fleet).map_err(|error| format!("the kernel layer: {error:#}"))?;
+        kernel.apply(snapshot, roster)
     }
 }
 

@@ -1,15 +1,16 @@
 //! All workers of the process, as the control side holds them.
 
-use config::Snapshot;
+use config::{Name, Snapshot};
 use core::time::Duration;
 use crossbeam::channel::{Receiver, Sender, bounded};
 use io::{
-    ListenError, Post, Ring, mailbox,
+    Descriptor, ListenError, Post, Ring, mailbox,
     uring::{Features, Forced, Refusal, Uring, UringOptions},
 };
+use model::Address;
 use proxy::{HouseOptions, Shared};
 use stats::{Hub, Lines, metrics};
-use std::{rc::Rc, sync::Arc, thread};
+use std::{collections::BTreeMap, os::fd::OwnedFd, rc::Rc, sync::Arc, thread};
 
 use crate::{Change, Opened, Pulse, Sockets, Worker, pulse::RingCounters};
 
@@ -44,8 +45,8 @@ pub enum StartError {
     /// The kernel gives no ring.
     #[error(transparent)]
     Ring(#[from] Refusal),
-    /// A thread could not be started.
-    #[error("a worker's thread could not be started: {0}")]
+    /// A thread could not be started, or a socket has no second handle.
+    #[error("a worker could not be started: {0}")]
     Thread(#[from] std::io::Error),
     /// A worker does not answer.
     #[error("worker {0} does not answer")]
@@ -58,7 +59,12 @@ pub struct Fleet {
     sockets: Sockets,
     features: Features,
     shared: Arc<Shared>,
+    cpus: Vec<Option<usize>>,
+    listening: Listening,
 }
+
+/// The listening sockets in use, by listener and address; each worker's in their order. Those that are being emptied are not among them.
+pub type Listening = BTreeMap<(Name, Address), Vec<OwnedFd>>;
 
 /// One worker, from outside.
 struct Hand {
@@ -115,7 +121,8 @@ impl Fleet {
         }
         let features = workers.first().map(|(_, features)| *features).ok_or(StartError::Silent(0))?;
         let workers = workers.into_iter().map(|(hand, _)| hand).collect();
-        let mut fleet = Self { workers, sockets, features, shared };
+        let cpus = (0..count).map(|index| cores.get(index % cores.len().max(1)).map(|core| core.id)).collect();
+        let mut fleet = Self { workers, sockets, features, shared, cpus, listening: Listening::new() };
         fleet.commit(snapshot, opened)?;
         Ok(fleet)
     }
@@ -130,6 +137,16 @@ impl Fleet {
         &self.shared
     }
 
+    /// The CPU that each worker is pinned to.
+    pub fn cpus(&self) -> &[Option<usize>] {
+        &self.cpus
+    }
+
+    /// What is listened on.
+    pub fn listening(&self) -> &Listening {
+        &self.listening
+    }
+
     /// The workers' signs of life.
     pub fn pulses(&self) -> Vec<Arc<Pulse>> {
         self.workers.iter().map(|hand| Arc::clone(&hand.pulse)).collect()
@@ -142,6 +159,7 @@ impl Fleet {
     }
 
     fn commit(&mut self, snapshot: &Arc<Snapshot>, opened: Opened) -> Result<(), StartError> {
+        let fresh = second_handles(&opened)?;
         let Opened { workers: shares, closed, wanted } = opened;
         for (index, (hand, opened)) in self.workers.iter().zip(shares).enumerate() {
             let change = Change { snapshot: Arc::clone(snapshot), opened, closed: closed.clone() };
@@ -154,11 +172,15 @@ impl Fleet {
             }
         }
         self.sockets.commit(wanted);
+        // A handle here would keep a socket open that its worker has closed.
+        closed.iter().for_each(|key| drop(self.listening.remove(key)));
+        self.listening.extend(fresh);
         Ok(())
     }
 
     /// Lets all workers drain; what is left after `timeout` is cut.
     pub fn drain(&mut self, timeout: Duration) {
+        self.listening.clear();
         for hand in &mut self.workers {
             hand.is_deaf = hand.post.send(Letter::Drain(timeout)).is_err();
         }
@@ -168,6 +190,17 @@ impl Fleet {
     pub fn is_drained(&self) -> bool {
         self.workers.iter().all(|hand| hand.is_deaf || hand.pulse.is_drained())
     }
+}
+
+/// A second handle of every socket that is opened.
+fn second_handles(opened: &Opened) -> Result<Listening, StartError> {
+    let mut fresh = Listening::new();
+    for (name, address, descriptor) in opened.workers.iter().flatten() {
+        if let Descriptor::Kernel(socket) = descriptor {
+            fresh.entry((Name::clone(name), address.clone())).or_default().push(socket.try_clone()?);
+        }
+    }
+    Ok(fresh)
 }
 
 /// An address may be in use for a moment more: the kernel ends the rings of a process that is gone, which hold its sockets, by and by, and a
@@ -262,7 +295,7 @@ impl Start {
             let mut peak = 0;
             loop {
                 counters.publish(house, post_here.refused());
-                pulse.beat(inner.is_drained());
+                pulse.beat(inner.is_drained(), inner.serving());
                 peak = inner.serving().max(peak);
                 if peak >= CROWD && inner.serving() < peak / 4 {
                     peak = inner.serving();

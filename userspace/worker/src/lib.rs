@@ -10,7 +10,7 @@ mod pulse;
 mod sockets;
 mod worker;
 
-pub use fleet::{Fleet, FleetOptions, StartError};
+pub use fleet::{Fleet, FleetOptions, Listening, StartError};
 pub use pulse::Pulse;
 pub use sockets::{Opened, Sockets};
 pub use worker::{Change, Worker};

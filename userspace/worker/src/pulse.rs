@@ -12,6 +12,7 @@ pub struct Pulse {
     /// Raised several times a second while the worker's loop turns.
     pub beats: Arc<AtomicU64>,
     is_drained: AtomicBool,
+    serving: AtomicU64,
 }
 
 impl Pulse {
@@ -20,7 +21,13 @@ impl Pulse {
         self.is_drained.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn beat(&self, is_drained: bool) {
+    /// Connections that the worker had at its last beat.
+    pub fn serving(&self) -> u64 {
+        self.serving.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn beat(&self, is_drained: bool, serving: usize) {
+        self.serving.store(serving as u64, Ordering::Relaxed);
         self.is_drained.store(is_drained, Ordering::Relaxed);
         self.beats.fetch_add(1, Ordering::Relaxed);
     }

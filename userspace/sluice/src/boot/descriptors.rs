@@ -39,7 +39,8 @@ fn needed(snapshot: &Snapshot, workers: usize) -> Option<u64> {
     let mut needed = OTHERS;
     for listener in snapshot.listeners.values() {
         needed += 2 * u64::from(listener.limits.connections?);
-        needed += (listener.binds.len() * workers) as u64;
+        // Two handles each: the worker's, and one for the kernel layer.
+        needed += (2 * listener.binds.len() * workers) as u64;
     }
     Some(needed)
 }

@@ -5,15 +5,14 @@
 //! source is wronged only when both its cells have a loud one.
 
 use crate::{budget, count, maps};
-use abi::{Address, GuardVerdict, Reason, Settings, SourceRate, flow_hash, limits, v4_block, v6_filter_bits};
-use prog::parse::Parsed;
+use abi::{Address, GuardVerdict, Reason, Settings, SourceRate, flow_hash, limits, v4_block, v4_filter, v6_filter_bits};
 use prog::verdict::{Step, Verdict};
 
 /// Let a client's packet in, or not.
 #[inline(always)]
-pub(crate) fn admit(parsed: &Parsed, settings: &Settings) -> Step<()> {
+pub(crate) fn admit(source: &Address, is_syn: bool, settings: &Settings) -> Step<()> {
     if settings.guard != 0 {
-        match listed(&parsed.flow.source, settings.guard - 1) {
+        match listed(source, settings.guard - 1) {
             GuardVerdict::Deny => return Err(Verdict::drop(Reason::Denied)),
             GuardVerdict::Allow => {
                 count::reason(Reason::Allowed);
@@ -25,7 +24,7 @@ pub(crate) fn admit(parsed: &Parsed, settings: &Settings) -> Step<()> {
     if settings.source_packets_per_s | settings.source_connections_per_s == 0 {
         return Ok(());
     }
-    measure(parsed, settings)
+    measure(source, is_syn, settings)
 }
 
 /// What the list in force says of an address.
@@ -33,6 +32,10 @@ pub(crate) fn admit(parsed: &Parsed, settings: &Settings) -> Step<()> {
 fn listed(source: &Address, list: u32) -> GuardVerdict {
     if source.is_v4() {
         let host = u32::from_be(source.v4_word());
+        let (block, word, bits) = v4_filter(host >> 8);
+        if maps::guard_v4_filter(list, block, word) & bits != bits {
+            return GuardVerdict::Unlisted;
+        }
         let (block, word, shift) = v4_block(host >> 8);
         match GuardVerdict::of((maps::guard_v4(list, block, word) >> shift) as u32) {
             GuardVerdict::Partial => {
@@ -57,10 +60,10 @@ fn filtered(list: u32, bit: u32) -> u64 {
 
 /// Count the packet for its source.
 #[inline(always)]
-fn measure(parsed: &Parsed, settings: &Settings) -> Step<()> {
-    let hash = flow_hash(settings.hash_seed, &parsed.flow.source, 0);
+fn measure(source: &Address, is_syn: bool, settings: &Settings) -> Step<()> {
+    let hash = flow_hash(settings.hash_seed, source, 0);
     let rows = [hash & (limits::SOURCES - 1), limits::SOURCES + (hash >> 16 & (limits::SOURCES - 1))];
-    let syn = u32::from(parsed.is_syn());
+    let syn = u32::from(is_syn);
     let now = budget::second();
     let (mut packets, mut connections) = (u32::MAX, u32::MAX);
     for place in rows {

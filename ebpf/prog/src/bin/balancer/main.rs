@@ -20,6 +20,7 @@ mod reset;
 mod sample;
 mod slot;
 mod story;
+mod straight;
 mod vip;
 
 #[cfg(target_arch = "bpf")]

@@ -6,9 +6,9 @@
 
 use crate::cookie::Flood;
 use abi::{
-    Address, Away, AwayKey, Backend, Counters, DropSample, FlowKey, Fragment, FragmentKey, GUARD_BLOCK_WORDS, GUARD_V4_BLOCKS, Guard,
-    HostsOf24, NatFlow, Origin, OriginKey, Pin, PoolAddress, PoolKey, PortKey, Ports, QuicKey, REASONS_MAX, Service, Session, Settings,
-    Slot, SourceRate, limits,
+    Address, Away, AwayKey, Backend, Counters, DropSample, FlowKey, Fragment, FragmentKey, GUARD_BLOCK_WORDS, GUARD_FILTER_BLOCKS,
+    GUARD_V4_BLOCKS, Guard, HostsOf24, NatFlow, Origin, OriginKey, Pin, PoolAddress, PoolKey, PortKey, Ports, QuicKey, REASONS_MAX,
+    Service, Session, Settings, Slot, SourceRate, limits,
 };
 use aya_ebpf::bindings::{BPF_F_NO_PREALLOC, BPF_NOEXIST};
 use aya_ebpf::btf_maps::lpm_trie::Key;
@@ -53,6 +53,8 @@ type Bits = Array<[u64; GUARD_BLOCK_WORDS], { GUARD_V4_BLOCKS as usize }>;
 type Hosts = HashMap<u32, HostsOf24, { limits::GUARD_PARTIAL as usize }, NO_PREALLOC>;
 type Prefixes = LpmTrie<[u8; 16], Guard, { limits::GUARD_V6 as usize }>;
 
+#[btf_map]
+static GUARD_V4_FILTER: Array<[u64; GUARD_BLOCK_WORDS], { 2 * GUARD_FILTER_BLOCKS as usize }> = Array::new();
 #[btf_map]
 static GUARD_V4: ArrayOfMaps<Bits, 2> = ArrayOfMaps::new();
 #[btf_map]
@@ -110,6 +112,18 @@ pub(crate) fn settings() -> Option<&'static Settings> {
 pub(crate) fn port(key: &PortKey) -> Option<u32> {
     // SAFETY: an entry is freed only after all programs that run now have ended; it is never written in place.
     unsafe { PORTS.get(key) }.copied()
+}
+
+/// The same from an IPv4 packet's words.
+#[inline(always)]
+pub(crate) fn port_v4(destination: u32, destination_port: u16, protocol: u8) -> Option<u32> {
+    let address = Address::from_v4_word(destination).0;
+    // Written in the words that the kernel's hash reads: it would wait for a word that was written in pieces.
+    let tail = u32::from_le(u32::from(destination_port) | u32::from(protocol) << 16);
+    let words = [address[0], address[1], address[2], address[3], tail];
+    // SAFETY: a key is five words without padding of which any bits are a value, in this order.
+    let key = unsafe { &*(&raw const words).cast::<PortKey>() };
+    port(key)
 }
 
 /// What an address and protocol have beside exact ports; the key's port is 0.
@@ -226,6 +240,12 @@ pub(crate) fn claim_port(key: &PoolKey, flow: &FlowKey) -> bool {
 #[inline(always)]
 pub(crate) fn free_port(key: &PoolKey) -> bool {
     NAT_BACK.remove(key).is_ok()
+}
+
+/// One word of the filter in front of a list's networks.
+#[inline(always)]
+pub(crate) fn guard_v4_filter(list: u32, block: u32, word: u32) -> u64 {
+    GUARD_V4_FILTER.get(list * GUARD_FILTER_BLOCKS + block).map_or(0, |words| words[word as usize & (GUARD_BLOCK_WORDS - 1)])
 }
 
 /// One word of the networks of a list, from the half that the shift is in.

@@ -5,7 +5,7 @@ use crate::icmp::{self, Message};
 use crate::nat::{self, Ends};
 use crate::slot::{self, Choice};
 use crate::vip::{self, Found};
-use crate::{cookie, count, fragment, guard, maps, probe, quic, reset, sample};
+use crate::{cookie, count, fragment, guard, maps, probe, quic, reset, sample, straight};
 use abi::{
     Backend, FlowKey, MODE_DSR, MODE_NAT_GATEWAY, MODE_NAT_POOL, MODE_TERMINATE, Origin, Reason, Settings, protocols, service_flags,
 };
@@ -45,19 +45,22 @@ pub(crate) fn balance(packet: &Packet) -> u32 {
 #[inline(always)]
 fn story(packet: &Packet) -> Step<Verdict> {
     let settings = maps::settings().ok_or(Verdict::PASS)?;
+    if let Some(end) = straight::go(packet, settings) {
+        return end;
+    }
     let mut parsed = parse::parse(packet)?;
     let whose = recognise(packet, &mut parsed, settings)?;
     let parsed = maps::note(&parsed).ok_or(Verdict::drop(Reason::Broken))?;
     let (found, owner) = match whose {
         Whose::Client(found, owner) => (found, owner),
         Whose::Echo(found) => {
-            guard::admit(parsed, settings)?;
+            guard::admit(&parsed.flow.source, parsed.is_syn(), settings)?;
             return icmp::echo(packet, parsed, &found, settings);
         }
         Whose::Origin(origin) => return go_back(packet, parsed, &nat::from_origin(parsed, origin)),
         Whose::Pooled(flow) => return go_back(packet, parsed, &nat::from_pool(parsed, flow)),
     };
-    guard::admit(parsed, settings)?;
+    guard::admit(&parsed.flow.source, parsed.is_syn(), settings)?;
     match found.service.mode {
         MODE_TERMINATE if found.service.flags & service_flags::COOKIES != 0 => cookie::screen(packet, parsed, settings),
         MODE_TERMINATE => Ok(Verdict::PASS),

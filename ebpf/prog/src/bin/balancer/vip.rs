@@ -23,7 +23,7 @@ pub(crate) fn find(flow: &FlowKey) -> Option<Found> {
     }
     key.port = 0;
     let ports = maps::address(&key)?;
-    found(in_ranges(ports, u16::from_be(flow.destination_port)))
+    found(ports.service_of(u16::from_be(flow.destination_port)))
 }
 
 /// What the packet's address and protocol have, whatever its ports: nothing, when it is not ours.
@@ -46,14 +46,4 @@ pub(crate) fn found(number: u32) -> Option<Found> {
 #[inline(always)]
 fn key(flow: &FlowKey) -> PortKey {
     PortKey { address: flow.destination, port: 0, protocol: flow.protocol, padding: 0 }
-}
-
-#[inline(always)]
-fn in_ranges(ports: &Ports, port: u16) -> u32 {
-    for range in &ports.ranges {
-        if range.service != NO_SERVICE && range.first <= port && port <= range.last {
-            return range.service;
-        }
-    }
-    NO_SERVICE
 }
