@@ -163,6 +163,7 @@ fn bytes(mac: Mac) -> [u16; 3] {
 }
 
 /// A MAC of a map's value: they all stand at even places there, which the compiler does not know of bytes.
+#[expect(clippy::cast_ptr_alignment, reason = "asserted below")]
 #[inline(always)]
 fn halves(mac: &Mac) -> [u16; 3] {
     // SAFETY: six bytes at an even place: the two sizes and places are asserted below.

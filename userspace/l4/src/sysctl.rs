@@ -41,7 +41,7 @@ impl Folder {
         if !path.exists() {
             return Ok(());
         }
-        put_back(&mut HashMap::try_from(Map::HashMap(MapData::from_pin(path).map_err(MapError::from)?))?)
+        put_back(&mut HashMap::try_from(Map::HashMap(MapData::from_pin(path)?))?)
     }
 }
 
