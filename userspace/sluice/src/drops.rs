@@ -23,6 +23,7 @@ pub(crate) fn run(folder: &Folder, follow: bool) -> Result<ExitCode> {
         if !follow {
             return Ok(ExitCode::SUCCESS);
         }
+        #[expect(clippy::disallowed_methods, reason = "nothing else runs in this process")]
         thread::sleep(LOOK_EVERY);
     }
 }
