@@ -11,9 +11,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// Bits of a source address that are clear.
 pub(super) const CLEAR: u32 = 1 << 8 | 1 << 7;
 
+/// A network of one kind out of any bits.
+type Make = fn(u64) -> IpAddr;
+
 /// `count` prefixes: three tenths /24s, six tenths single IPv4 hosts, one tenth IPv6 networks.
 pub(super) fn prefixes(count: usize) -> Vec<Prefix> {
-    let parts: [(usize, u8, fn(u64) -> IpAddr); 3] =
+    let parts: [(usize, u8, Make); 3] =
         [(count * 3 / 10, 24, network), (count * 6 / 10, 32, host), (count - count * 9 / 10, 48, network_v6)];
     let mut state = 1_u64;
     let mut all = Vec::with_capacity(count);

@@ -70,7 +70,7 @@ impl Kernel {
             tracing::info!("the kernel layer {:?} of an earlier process was taken over", snapshot.l4.instance);
         }
         let steer = match Steer::open(&folder, &snapshot.l4.instance) {
-            Err(error) if steer::is_needed(snapshot)? => return Err(error),
+            Err(error) if steer::is_needed(snapshot) => return Err(error),
             Err(error) => {
                 tracing::info!("connections go to workers by the kernel's hash: {error:#}");
                 None
@@ -143,7 +143,7 @@ impl Kernel {
     }
 
     fn change(&mut self, snapshot: &Arc<Snapshot>, roster: Roster) -> Result<()> {
-        if steer::is_needed(snapshot)? && self.steer.is_none() {
+        if steer::is_needed(snapshot) && self.steer.is_none() {
             self.steer = Some(Steer::open(&Folder::of_instance(&self.snapshot.l4.instance)?, &self.snapshot.l4.instance)?);
         }
         self.guards.take(&snapshot.l4, &mut self.balancer)?;
@@ -151,7 +151,7 @@ impl Kernel {
         if let Some(steer) = &mut self.steer {
             steer.take(roster, snapshot, &self.plan.service_names)?;
         }
-        self.balancer.set_cookies(snapshot.l4.cookies.is_some() && steer::is_needed(snapshot)?)?;
+        self.balancer.set_cookies(snapshot.l4.cookies.is_some() && steer::is_needed(snapshot))?;
         let before = core::mem::replace(&mut self.snapshot, Arc::clone(snapshot));
         if (&before.l4.interfaces, before.l4.attach) == (&snapshot.l4.interfaces, snapshot.l4.attach) {
             return Ok(());

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use config::{Name, Snapshot, Vip, VipMode};
 use l4::{Folder, LocalRoutes, Steering};
 use model::Address;
@@ -75,10 +75,12 @@ impl Steer {
             if self.groups.contains_key(&key) {
                 continue;
             }
-            match self.steering.add(key.1, sockets).with_context(|| format!("listener {:?}: {}", key.0, key.1))? {
-                Some(group) => drop(self.groups.insert(key, group)),
-                None => tracing::warn!("listener {:?}: {}: too many sockets to steer connections to", key.0, key.1),
-            }
+            let added = self.steering.add(key.1, sockets).with_context(|| format!("listener {:?}: {}", key.0, key.1))?;
+            let Some(group) = added else {
+                tracing::warn!("listener {:?}: {}: too many sockets to steer connections to", key.0, key.1);
+                continue;
+            };
+            self.groups.insert(key, group);
         }
         for key in gone {
             if let Some(group) = self.groups.remove(&key) {
@@ -109,19 +111,9 @@ impl Steer {
     }
 }
 
-/// Whether VIPs end here at all; an error when a listener cannot take one's connections.
-pub(crate) fn is_needed(snapshot: &Snapshot) -> Result<bool> {
-    for (vip, listener) in terminated(snapshot) {
-        let binds = snapshot.listeners.get(listener).map(|listener| &listener.binds[..]).unwrap_or_default();
-        let families: Vec<bool> = binds.iter().filter_map(Address::ip).map(|ip| ip.is_ipv4()).collect();
-        if let Some(address) = vip.addresses.iter().find(|address| !families.contains(&address.is_ipv4())) {
-            bail!(
-                "vip {:?}: listener {listener:?} listens on no address of the family of {address}, so it cannot take its connections",
-                vip.name
-            );
-        }
-    }
-    Ok(terminated(snapshot).next().is_some())
+/// Whether VIPs end here at all.
+pub(crate) fn is_needed(snapshot: &Snapshot) -> bool {
+    terminated(snapshot).next().is_some()
 }
 
 fn terminated(snapshot: &Snapshot) -> impl Iterator<Item = (&Vip, &Name)> {

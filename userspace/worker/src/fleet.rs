@@ -173,7 +173,9 @@ impl Fleet {
         }
         self.sockets.commit(wanted);
         // A handle here would keep a socket open that its worker has closed.
-        closed.iter().for_each(|key| drop(self.listening.remove(key)));
+        for key in &closed {
+            drop(self.listening.remove(key));
+        }
         self.listening.extend(fresh);
         Ok(())
     }

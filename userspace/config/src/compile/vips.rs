@@ -35,6 +35,7 @@ impl Compiler<'_> {
             let Some(mode) = self.vip_mode(root, entry, listeners) else { continue };
             let vip = self.vip(entry, mode, &mut claims);
             self.check_mode(&vip, &entry.value, &mut claims);
+            self.check_listener(&vip, &entry.value, listeners);
             let old = self.previous.and_then(|previous| previous.vips.get(&entry.key));
             vips.insert(entry.key.clone(), share(vip, old));
         }
@@ -166,6 +167,18 @@ impl Compiler<'_> {
         }
         if pool.is_none() {
             self.check_gateway(vip, document, &origins, claims);
+        }
+    }
+
+    /// A connection can be given to a listening socket of its own family only.
+    fn check_listener(&mut self, vip: &Vip, document: &document::Vip, listeners: &BTreeMap<Name, Arc<Listener>>) {
+        let VipMode::Terminate(name) = &vip.mode else { return };
+        let Some(listener) = listeners.get(name) else { return };
+        let listens = |family: &IpAddr| listener.binds.iter().filter_map(Address::ip).any(|bind| bind.is_ipv4() == family.is_ipv4());
+        for address in document.addresses.iter().filter(|address| !listens(&address.value)) {
+            let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
+            let message = format_args!("the listener {name:?} has no bind of {family}, so it cannot take this address's connections");
+            self.reader.reject(address.at, message);
         }
     }
 

@@ -29,7 +29,7 @@ pub(crate) fn assign(context: &SkLookupContext) {
     let address = if family == AF_INET { Address::from_v4_word(v4) } else { Address(v6) };
     let port = port as u16;
     let service = service(PortKey { address, port: 0, protocol: protocols::TCP, padding: 0 }, port);
-    if service == NO_SERVICE || !maps::service(service).is_some_and(|service| service.mode == MODE_TERMINATE) {
+    if service == NO_SERVICE || maps::service(service).is_none_or(|service| service.mode != MODE_TERMINATE) {
         return;
     }
     let found = maps::group(service).is_some_and(|group| maps::assign(context, group));

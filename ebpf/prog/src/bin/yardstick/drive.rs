@@ -40,6 +40,6 @@ fn next(draw: &mut Draw) -> u64 {
     let word = drawn(draw.state);
     match u64::from(draw.flows) {
         0 => word,
-        flows => drawn(((word >> 32) * flows >> 32).wrapping_mul(DRAW_STEP)),
+        flows => drawn((((word >> 32) * flows) >> 32).wrapping_mul(DRAW_STEP)),
     }
 }
