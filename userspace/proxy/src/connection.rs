@@ -76,11 +76,20 @@ pub fn serve(house: Rc<House>, listener: Rc<Listener>, stream: Stream) -> impl F
             return;
         }
         drop(config);
-        let conn = Conn::server(transport, &admitted.listener.settings());
+        let mut conn = Conn::server(transport, &admitted.listener.settings());
+        if !conn.is_multiplexed() {
+            if serve_http(&scope, &conn).await == Protocol::OneByOne {
+                return;
+            }
+            conn = match Box::pin(sniff(&scope, conn)).await {
+                Some(conn) => conn,
+                None => return,
+            };
+        }
         if conn.is_multiplexed() {
             Box::pin(serve_many(&scope, conn)).await;
-        } else if serve_http(&scope, &conn).await == Protocol::MayBeMultiplexed {
-            Box::pin(sniff(&scope, conn)).await;
+        } else {
+            Box::pin(serve_http(&scope, &conn)).await;
         }
     }
 }
@@ -92,22 +101,20 @@ enum Protocol {
     MayBeMultiplexed,
 }
 
-/// A connection whose first bytes may be those of one that carries many requests at once.
-async fn sniff(scope: &Scope<'_>, conn: Rc<Conn>) {
+/// Finds out what a connection is whose first bytes may be those of one that carries many requests at once; nothing if they do not come.
+async fn sniff(scope: &Scope<'_>, conn: Rc<Conn>) -> Option<Rc<Conn>> {
     let until = scope.house.ring().now().after(scope.listener.config().timeouts.request_head);
     let sniffed = scope.house.within((scope.listener, scope.timer), until, conn.sniff(&scope.listener.settings())).await;
-    let Some(conn) = sniffed else { return scope.house.count_fault(Cause::RequestHeadTimeout) };
-    if conn.is_multiplexed() {
-        serve_many(scope, conn).await;
-    } else {
-        serve_http(scope, &conn).await;
+    if sniffed.is_none() {
+        scope.house.count_fault(Cause::RequestHeadTimeout);
     }
+    sniffed
 }
 
 /// Requests, many at once.
 async fn serve_many(scope: &Scope<'_>, conn: Rc<Conn>) {
     if multiplexed::serve(scope, &conn).await {
-        close(scope, &conn).await;
+        Box::pin(close(scope, &conn)).await;
     }
 }
 
