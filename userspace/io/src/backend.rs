@@ -80,7 +80,7 @@ impl Backend {
         either!(self.accept_waiting(listener))
     }
 
-    /// Whether buffers have come back since the arena ran dry.
+    /// Whether a reception that found no buffer might find one now.
     pub(crate) fn has_buffers(&self) -> bool {
         either!(self.has_buffers())
     }

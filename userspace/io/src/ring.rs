@@ -67,7 +67,8 @@ impl Ring {
         let mut reactor = inner.reactor.borrow_mut();
         reactor.end_turn();
         let deadline = reactor.timers.deadline().min(latest);
-        reactor.backend.wait(!inner.executor.is_ready(), deadline, &mut scratch.completions);
+        let idle = !inner.executor.is_ready() && !reactor.may_retry();
+        reactor.backend.wait(idle, deadline, &mut scratch.completions);
         inner.now.set(reactor.backend.now());
         reactor.counts.turns += 1;
         reactor.counts.completions += scratch.completions.len() as u64;

@@ -269,6 +269,35 @@ fn whoever_found_no_buffer_gets_one_that_came_back() {
     }
 }
 
+/// More receptions than a turn has buffers for, and more than are tried again in one turn: each comes to its turn.
+#[test]
+fn buffers_for_a_few_serve_many() {
+    const CONNECTIONS: usize = 64;
+    const BYTES: usize = 48 * 1024;
+    each_fallback(|ring| {
+        let (descriptor, address) = listener();
+        let mut clients: Vec<_> = (0..CONNECTIONS).map(|_| TcpStream::connect(address).unwrap()).collect();
+        clients.iter_mut().for_each(|client| client.write_all(&[7; BYTES]).unwrap());
+        let whole = Rc::new(Cell::new(0));
+        let (inner, count) = (ring.clone(), Rc::clone(&whole));
+        ring.spawn(async move {
+            let listener = inner.listen(descriptor);
+            for _ in 0..CONNECTIONS {
+                let (stream, count) = (listener.accept().await.unwrap(), Rc::clone(&count));
+                inner.spawn(async move {
+                    let mut left = BYTES;
+                    while left > 0 {
+                        left -= stream.receive().await.unwrap().len();
+                    }
+                    count.set(count.get() + 1);
+                });
+            }
+        });
+        ring.run(|| whole.get() == CONNECTIONS);
+        assert!(ring.counts().parked > 0, "there were buffers for all");
+    });
+}
+
 #[test]
 fn timers_mailboxes_and_connects() {
     each_fallback(|ring| {

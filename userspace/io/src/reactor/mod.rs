@@ -9,6 +9,7 @@ mod sockets;
 
 use buf::Chunk;
 use model::Instant;
+use std::collections::VecDeque;
 
 use crate::{
     AtRest, Completion, Fd, Kind, Op, Outcome, TaskId, Token,
@@ -24,6 +25,8 @@ use doors::{Listening, Watching};
 pub const ROOM_BYTES: usize = 64 * 1024;
 /// Bytes that one armed Receive may bring.
 const CREDIT_BYTES: u32 = 64 * 1024;
+/// Parked receptions that are tried again in one turn: more than a turn's buffers serve, but not all of thousands in vain, turn after turn.
+const RETRIES_A_TURN_MAX: usize = 16;
 /// Blocks and piece lists kept for reuse.
 const SPARES_MAX: usize = 1024;
 /// A larger block is not kept.
@@ -36,7 +39,7 @@ pub struct Counts {
     pub turns: u64,
     /// Completions handled.
     pub completions: u64,
-    /// Receptions that found the arena dry.
+    /// Receptions that found no buffer: this turn's were taken, or the arena is dry.
     pub parked: u64,
     /// Sends that the peer's window cut short.
     pub short_sends: u64,
@@ -55,7 +58,8 @@ pub(crate) struct Reactor {
     entries: Table<Entry>,
     dirty: Vec<u32>,
     received: Vec<u32>,
-    parked: Vec<u32>,
+    /// First come, first served.
+    parked: VecDeque<u32>,
     spare_pieces: Vec<Vec<Chunk>>,
     spare_blocks: Vec<Vec<u8>>,
     pub(crate) timers: Wheel<Alarm>,
@@ -86,7 +90,7 @@ impl Reactor {
             entries: Table::default(),
             dirty: Vec::new(),
             received: Vec::new(),
-            parked: Vec::new(),
+            parked: VecDeque::new(),
             spare_pieces: Vec::new(),
             spare_blocks: Vec::new(),
             timers,
@@ -142,15 +146,28 @@ impl Reactor {
                 self.counts.heap_moved_bytes += socket.move_to_heap() as u64;
             }
         }
-        if !self.parked.is_empty() && self.backend.has_buffers() {
-            for slot in core::mem::take(&mut self.parked) {
-                if let Some(Entry::Socket(socket)) = self.entries.get_mut(slot)
-                    && socket.receive == Receive::Parked
-                    && !socket.flags.released
-                {
-                    socket.receive = Receive::Off;
-                    self.arm(slot);
-                }
+        if self.may_retry() {
+            self.retry();
+        }
+    }
+
+    /// Whether a parked reception might find a buffer: then no turn may block.
+    pub(crate) fn may_retry(&self) -> bool {
+        !self.parked.is_empty() && self.backend.has_buffers()
+    }
+
+    fn retry(&mut self) {
+        let mut armed = 0;
+        while armed < RETRIES_A_TURN_MAX
+            && let Some(slot) = self.parked.pop_front()
+        {
+            if let Some(Entry::Socket(socket)) = self.entries.get_mut(slot)
+                && socket.receive == Receive::Parked
+                && !socket.flags.released
+            {
+                socket.receive = Receive::Off;
+                self.arm(slot);
+                armed += 1;
             }
         }
     }

@@ -303,7 +303,7 @@ impl Reactor {
         if parked {
             let socket = self.socket(slot);
             socket.receive = Receive::Parked;
-            self.parked.push(slot);
+            self.parked.push_back(slot);
             self.counts.parked += 1;
         }
         let socket = self.socket(slot);
