@@ -27,11 +27,12 @@ pub const STEER_WORKERS: u32 = 64;
 /// CPUs whose worker is known; connections that others got go by hash.
 pub const STEER_CPUS: u32 = 1024;
 
-/// What happened to connections on their way to a worker: `STEERED` (per-CPU array of `u64`).
+/// What happened to packets that open connections on their way to a worker: `STEERED` (per-CPU array of `u64`). With SYN cookies the client's
+/// acknowledgement is one of them too.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SteerCount {
-    /// A VIP's connection came to its listener.
+    /// A VIP's came to its listener.
     Listener,
     /// The VIP's listener had no socket.
     NoListener,
@@ -44,14 +45,30 @@ pub enum SteerCount {
 }
 
 impl SteerCount {
-    /// All of them, in the order of their numbers, with their labels.
-    pub const ALL: [(Self, &'static str); 5] = [
-        (Self::Listener, "steered to a listener"),
-        (Self::NoListener, "the listener had no socket"),
-        (Self::ByCpu, "to the worker of the CPU"),
-        (Self::NoWorker, "by hash: the CPU has no worker"),
-        (Self::Full, "by hash: the worker of the CPU is full"),
-    ];
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 5] = [Self::Listener, Self::NoListener, Self::ByCpu, Self::NoWorker, Self::Full];
+
+    /// The counter's label.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Listener => "to_listener",
+            Self::NoListener => "no_listener",
+            Self::ByCpu => "by_cpu",
+            Self::NoWorker => "no_worker",
+            Self::Full => "worker_full",
+        }
+    }
+
+    /// What a person is told.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Listener => "A packet that opens a connection to a VIP came to the VIP's listener.",
+            Self::NoListener => "The VIP's listener had no socket for it.",
+            Self::ByCpu => "A packet that opens a connection went to the worker of its CPU.",
+            Self::NoWorker => "It went by hash, since its CPU has no worker.",
+            Self::Full => "It went by hash, since the worker of its CPU holds more than its part.",
+        }
+    }
 }
 
 const _: () = assert!(size_of::<Bind>() == 20);

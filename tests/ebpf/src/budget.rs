@@ -1,8 +1,8 @@
 //! What the programs cost the verifier, against what they may cost: a program that grows unseen is one day refused by an older kernel.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use aya::Ebpf;
-use aya::programs::Xdp;
+use aya::programs::Program;
 use aya_obj::generated::bpf_insn;
 use aya_obj::{Function, Object};
 
@@ -29,15 +29,17 @@ pub struct Cost {
 }
 
 /// Their names: one is not the cost of another that is built into the same object.
-const PROGRAMS: [&str; 3] = ["balance", "probe", "decapsulate"];
+const PROGRAMS: [&str; 5] = ["balance", "probe", "decapsulate", "lookup", "choose"];
 
 /// All programs.
-pub fn budgets() -> [Budget; 3] {
+pub fn budgets() -> [Budget; 5] {
     [
         // The straight way and the long one are two programs to the verifier.
         Budget { name: "balance", object: l4::programs::BALANCER, verified_max: 350_000, stack_max: 512 },
         Budget { name: "probe", object: l4::programs::BALANCER, verified_max: 50_000, stack_max: 384 },
         Budget { name: "decapsulate", object: l4::programs::ORIGIN, verified_max: 150_000, stack_max: 384 },
+        Budget { name: "lookup", object: l4::programs::STEER, verified_max: 5_000, stack_max: 256 },
+        Budget { name: "choose", object: l4::programs::STEER, verified_max: 5_000, stack_max: 256 },
     ]
 }
 
@@ -52,8 +54,13 @@ impl Budget {
         let stack = functions.clone().map(|function| stack(&function.instructions)).sum();
         let instructions = functions.map(|function| function.instructions.len()).sum::<usize>();
         let mut ebpf = Ebpf::load(self.object).context("loading needs root")?;
-        let program: &mut Xdp = ebpf.program_mut(self.name).context("it is not in its object")?.try_into()?;
-        program.load()?;
+        let program = ebpf.program_mut(self.name).context("it is not in its object")?;
+        match program {
+            Program::Xdp(program) => program.load()?,
+            Program::SkLookup(program) => program.load()?,
+            Program::SkReuseport(program) => program.load()?,
+            _ => bail!("it is of a kind that nothing is known of"),
+        }
         let verified = program.info()?.verified_instruction_count().context("the kernel does not say")?;
         Ok(Cost { verified, instructions: u32::try_from(instructions)?, stack })
     }

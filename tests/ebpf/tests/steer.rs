@@ -1,6 +1,6 @@
 //! VIPs that end at our own listeners: addresses that no interface has, ranges, whole addresses; and which worker a connection goes to.
 
-use abi::{Address, MODE_DSR, MODE_TERMINATE, PortKey, PortRange, Ports, Service, protocols};
+use abi::{Address, MODE_DSR, MODE_TERMINATE, PortKey, PortRange, Ports, Service, SteerCount, protocols};
 use ebpf::world::address;
 use l4::{Balancer, Folder, LocalRoutes, Steering};
 use nix::sched::{CloneFlags, CpuSet, sched_setaffinity, unshare};
@@ -115,10 +115,11 @@ fn connections_come_to_their_listener_and_worker() {
     assert_eq!(by_hash.len(), 40);
     assert!(by_hash.contains(&0) && by_hash.contains(&1), "{by_hash:?}");
     let counted = l4::steered(&folder).expect("read");
-    let count = |label: &str| counted.iter().find(|(known, _)| *known == label).expect("known").1;
-    assert_eq!(count("by hash: the worker of the CPU is full"), 40);
-    assert_eq!(count("to the worker of the CPU"), 6 * cpus as u64);
-    assert_eq!(count("the listener had no socket"), 1);
+    assert_eq!(steering.counts().expect("read"), counted, "from inside and outside");
+    let count = |what: SteerCount| counted.iter().find(|(known, _)| *known == what).expect("known").1;
+    assert_eq!(count(SteerCount::Full), 40);
+    assert_eq!(count(SteerCount::ByCpu), 6 * cpus as u64);
+    assert_eq!(count(SteerCount::NoListener), 1);
 
     // Gone with its group, and with its route.
     steering.remove(0).expect("removed");

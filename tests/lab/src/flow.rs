@@ -1,10 +1,11 @@
 //! What clients do. Everything here runs in the client's namespace.
+#![expect(clippy::disallowed_methods, reason = "clients live in real time")]
 
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use e2e::{pattern, pause};
 use nix::sys::socket::{setsockopt, sockopt::RcvBuf};
@@ -14,6 +15,8 @@ use crate::vip::Vip;
 
 /// How long a packet may take from anywhere to anywhere and back, retransmissions included.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Sockets know no shorter wait.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 /// An established connection, over which every byte comes back.
 pub struct Flow {
@@ -32,9 +35,17 @@ impl Flow {
 
     /// Sends something and gets it back; an error is a broken connection.
     pub fn use_it(&mut self) -> io::Result<()> {
+        self.send()?;
+        self.hear()
+    }
+
+    fn send(&mut self) -> io::Result<()> {
         self.sent += 1;
+        self.stream.write_all(&self.sent.to_be_bytes())
+    }
+
+    fn hear(&mut self) -> io::Result<()> {
         let word = self.sent.to_be_bytes();
-        self.stream.write_all(&word)?;
         let mut back = [0; 4];
         self.stream.read_exact(&mut back)?;
         if back == word { Ok(()) } else { Err(io::Error::other(format!("{back:?} came back for {word:?}"))) }
@@ -61,6 +72,17 @@ impl Flows {
     /// Uses each; which are broken.
     pub fn broken(&mut self) -> Vec<String> {
         self.flows.iter_mut().filter_map(|(vip, flow)| Some(format!("{vip}: {}", flow.use_it().err()?))).collect()
+    }
+
+    /// Uses all of them at the same time, and waits no longer than `patience` for all answers; how many are broken. For many that are.
+    pub fn broken_of_all(&mut self, patience: Duration) -> usize {
+        let end = Instant::now() + patience;
+        let sent: Vec<bool> = self.flows.iter_mut().map(|(_, flow)| flow.send().is_ok()).collect();
+        let hear = |flow: &mut Flow| {
+            flow.stream.set_read_timeout(Some(end.saturating_duration_since(Instant::now()).max(SHORTEST)))?;
+            flow.hear()
+        };
+        self.flows.iter_mut().zip(sent).filter_map(|((_, flow), is_sent)| (!is_sent || hear(flow).is_err()).then_some(())).count()
     }
 
     /// How many there are.

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod configuration;
+mod flood;
 mod flow;
 mod namespace;
 mod network;
@@ -20,11 +21,12 @@ mod services;
 mod vip;
 
 pub use configuration::{Configuration, Member};
+pub use flood::{Flood, Sent, spare_cpu};
 pub use flow::{Flow, Flows, download, fetch, slow_download, udp};
 pub use namespace::Namespace;
 pub use network::{NODES, Network};
 pub use node::Node;
-pub use vip::{Family, Mode, VIPS, Vip};
+pub use vip::{FORWARDED, Family, Mode, VIPS, Vip};
 
 use std::env;
 

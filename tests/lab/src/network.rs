@@ -6,10 +6,13 @@ use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use e2e::sluice_command;
+use nix::ifaddrs::getifaddrs;
+use nix::sys::socket::LinkAddr;
 
+use crate::flood::{Flood, SOURCES, Wire};
 use crate::namespace::Namespace;
 use crate::services::Services;
-use crate::vip::{Family, VIPS};
+use crate::vip::{Family, VIPS, Vip};
 
 /// How many nodes there are.
 pub const NODES: usize = 2;
@@ -128,6 +131,22 @@ impl Network {
                 namespace.ip(&format!("-6 route replace fd02::{}/128 via fd00::{} table 100", 1 + node, 11 + node));
             }
         }
+    }
+
+    /// Begins to flood a VIP's port through a node, from the router, on a CPU, with so many SYNs a second.
+    pub fn flood(&self, node: usize, to: (Vip, u16), cpu: usize, per_second: u64) -> Flood {
+        let link = |namespace: &Namespace, interface: &str| {
+            let all = namespace.inside(|| getifaddrs().expect("the kernel tells").collect::<Vec<_>>());
+            let links =
+                all.iter().filter(|one| one.interface_name == interface).filter_map(|one| one.address.as_ref()?.as_link_addr().copied());
+            links.last().expect("there is such an interface")
+        };
+        let mac = |link: LinkAddr| link.addr().expect("Ethernet");
+        let out = link(&self.router, &format!("node{node}"));
+        let wire = Wire { link: out, to: mac(link(&self.nodes[node], "eth0")), from: mac(link(&self.router, "lan")) };
+        // Nobody is there to answer to.
+        self.router.ip(&format!("route replace blackhole {SOURCES}"));
+        self.router.inside(|| Flood::start(wire, to, cpu, per_second))
     }
 
     /// An origin's own address.

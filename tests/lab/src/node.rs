@@ -16,12 +16,18 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts it, and waits until packets are forwarded.
+    /// Starts it with the configuration of the lab's VIPs, and waits until packets are forwarded.
     #[track_caller]
     pub fn start(network: &Network, number: usize, configuration: &Configuration) -> Self {
+        Self::run(network, number, &configuration.text(network, number), 1)
+    }
+
+    /// Starts it with any other, and so many workers.
+    #[track_caller]
+    pub fn run(network: &Network, number: usize, text: &str, workers: usize) -> Self {
         // The BPF filesystem has to be there before it is shared: listing an instance that is not there mounts it.
         drop(sluice_command().args(["decap", "--unload", "--name", "lab-mounts"]).output());
-        let setup = Setup::new(configuration.text(network, number)).with(&["--workers", "1"]);
+        let setup = Setup::new(text).with(&["--workers", &workers.to_string()]);
         let setup = setup.under(&["unshare", "--mount", "sh", "-c", INSIDE, "sh"]);
         let sluice = network.nodes[number].inside(|| setup.start());
         Self { sluice, number }
@@ -30,11 +36,17 @@ impl Node {
     /// Puts another configuration in force.
     #[track_caller]
     pub fn apply(&self, network: &Network, configuration: &Configuration) {
+        self.replace(&configuration.text(network, self.number));
+    }
+
+    /// The same with any other.
+    #[track_caller]
+    pub fn replace(&self, text: &str) {
         let applied = || self.sluice.metrics().sum("sluice_config_applied_total", &[]);
         let rejected = || self.sluice.metrics().sum("sluice_config_rejected_total", &[]);
         let before = applied();
         let refused = rejected();
-        self.sluice.replace(&configuration.text(network, self.number));
+        self.sluice.replace(text);
         eventually("the configuration is in force", || {
             assert_eq!(rejected(), refused, "{}", self.sluice.log());
             applied() > before
@@ -42,7 +54,7 @@ impl Node {
     }
 
     /// Ends it as badly as can be.
-    pub fn kill(mut self) {
+    pub fn kill(&mut self) {
         self.sluice.signal(Signal::KILL);
         self.sluice.wait();
     }
@@ -60,8 +72,14 @@ impl Node {
     /// What `sluice l4 show` says.
     #[track_caller]
     pub fn show(&self, network: &Network) -> String {
+        self.l4(network, "show")
+    }
+
+    /// What `sluice l4` says to this.
+    #[track_caller]
+    pub fn l4(&self, network: &Network, verb: &str) -> String {
         let mut command = sluice_command();
-        command.args(["l4", "show", "--config"]).arg(self.sluice.file());
+        command.args(["l4", verb, "--config"]).arg(self.sluice.file());
         let output = network.nodes[self.number].inside(|| command.output()).expect("sluice can be run");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));

@@ -16,6 +16,8 @@ pub enum Mode {
     NatNone,
     /// `nat: POOL`
     NatPool,
+    /// `terminate: LISTENER`: to the node's own listeners, which go on to the origins.
+    Terminate,
 }
 
 /// Of which kind addresses are.
@@ -36,18 +38,24 @@ pub struct Vip {
     pub family: Family,
 }
 
-const MODES: [Mode; 5] = [Mode::L2, Mode::Ipip, Mode::Gue, Mode::NatNone, Mode::NatPool];
+const MODES: [Mode; 6] = [Mode::L2, Mode::Ipip, Mode::Gue, Mode::NatNone, Mode::NatPool, Mode::Terminate];
 
 /// All of them.
-pub const VIPS: [Vip; 10] = {
-    let mut vips = [Vip { mode: Mode::L2, family: Family::V4 }; 10];
+pub const VIPS: [Vip; 12] = vips();
+
+/// Those whose packets are sent on to origins.
+pub const FORWARDED: [Vip; 10] = vips();
+
+/// The first so many.
+const fn vips<const COUNT: usize>() -> [Vip; COUNT] {
+    let mut vips = [Vip { mode: Mode::L2, family: Family::V4 }; COUNT];
     let mut at = 0;
     while at < vips.len() {
         vips[at] = Vip { mode: MODES[at / 2], family: if at.is_multiple_of(2) { Family::V4 } else { Family::V6 } };
         at += 1;
     }
     vips
-};
+}
 
 impl Vip {
     /// Its address.
@@ -77,7 +85,13 @@ impl Vip {
             Mode::Gue => "dsr: { via: gue, origins: sluice }".to_owned(),
             Mode::NatNone => "nat: none".to_owned(),
             Mode::NatPool => format!("nat: pool{node}"),
+            Mode::Terminate => "terminate: web".to_owned(),
         }
+    }
+
+    /// Whether its flows are a node's own, and end with it.
+    pub fn is_of_node(self) -> bool {
+        matches!(self.mode, Mode::NatPool | Mode::Terminate)
     }
 
     /// Whether origins answer clients themselves.
@@ -94,6 +108,7 @@ impl fmt::Display for Vip {
             Mode::Gue => "gue",
             Mode::NatNone => "none",
             Mode::NatPool => "pool",
+            Mode::Terminate => "terminate",
         };
         write!(formatter, "{mode}-{}", if self.family == Family::V4 { 4 } else { 6 })
     }

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use e2e::{eventually, pause};
-use lab::{Configuration, Flows, Network, Node, VIPS, Vip, fetch, slow_download};
+use lab::{Configuration, FORWARDED, Flows, Mode, Network, Node, VIPS, Vip, fetch, slow_download};
 
 const ORIGINS: usize = 3;
 const DOWNLOADS: usize = 200;
@@ -27,19 +27,19 @@ fn what_dies_takes_nothing_with_it() {
 }
 
 /// `kill -9` and a restart while 200 downloads are under way.
-fn kill_and_start_again(network: &Network, node: Node, configuration: &Configuration) -> Node {
+fn kill_and_start_again(network: &Network, mut node: Node, configuration: &Configuration) -> Node {
     let mut flows = Flows::default();
-    network.client.inside(|| flows.open(&VIPS, 100));
+    network.client.inside(|| flows.open(&FORWARDED, 100));
     let (node, failures) = network.client.inside(|| {
         thread::scope(|scope| {
             let download = |number: usize| {
-                let vip = VIPS[number % VIPS.len()];
+                let vip = FORWARDED[number % FORWARDED.len()];
                 scope.spawn(move || slow_download(vip, BYTES, PACE).map_err(|error| format!("{vip}: {error}")))
             };
             let downloads: Vec<_> = (0..DOWNLOADS).map(download).collect();
             pause(Duration::from_secs(1));
             node.kill();
-            let while_dead: Vec<_> = VIPS.iter().filter_map(|vip| fetch(&vip.url("/"), &[]).err()).collect();
+            let while_dead: Vec<_> = FORWARDED.iter().filter_map(|vip| fetch(&vip.url("/"), &[]).err()).collect();
             assert!(while_dead.is_empty(), "new connections while nobody lives: {while_dead:#?}");
             assert!(downloads.iter().any(|download| !download.is_finished()), "downloads are over too soon to say anything");
             let node = Node::start(network, 0, configuration);
@@ -57,6 +57,10 @@ fn kill_and_start_again(network: &Network, node: Node, configuration: &Configura
     assert!(failures.is_empty(), "{failures:#?}");
     assert!(broken.is_empty(), "{broken:#?}");
     assert!(node.log().contains("was taken over"), "{}", node.log());
+    // What ended at the process that died ends at this one.
+    for vip in VIPS.into_iter().filter(|vip| vip.mode == Mode::Terminate) {
+        network.client.inside(|| fetch(&vip.url("/"), &[])).unwrap_or_else(|error| panic!("{vip}: {error}"));
+    }
     node
 }
 
@@ -70,24 +74,24 @@ fn no_decapsulation(network: &Network, node: &Node) {
         last.unwrap_or_else(|| "up".to_owned())
     };
     let is_down = |vip: &Vip| word(vip).starts_with("down");
-    assert!(!VIPS.iter().any(is_down), "{}", node.log());
+    assert!(!FORWARDED.iter().any(is_down), "{}", node.log());
     network.decap_off(0);
     let began = Instant::now();
-    let is_enveloped = |vip: &&Vip| matches!(vip.mode, lab::Mode::Ipip | lab::Mode::Gue);
-    eventually("origin 0 is down where envelopes are sent", || VIPS.iter().filter(is_enveloped).all(is_down));
+    let is_enveloped = |vip: &&Vip| matches!(vip.mode, Mode::Ipip | Mode::Gue);
+    eventually("origin 0 is down where envelopes are sent", || FORWARDED.iter().filter(is_enveloped).all(is_down));
     let took = began.elapsed();
     println!(
         "no decapsulation at one origin: down after {} ms ({} ms x {FALL} promised, and one timeout)",
         took.as_millis(),
         INTERVAL.as_millis()
     );
-    assert!(!VIPS.iter().filter(|vip| !is_enveloped(vip)).any(is_down), "{}", node.log());
+    assert!(!FORWARDED.iter().filter(|vip| !is_enveloped(vip)).any(is_down), "{}", node.log());
     let shown = node.show(network);
     assert_eq!(shown.lines().filter(|line| line.contains(" down ")).count(), 4, "{shown}");
-    for vip in VIPS {
+    for vip in FORWARDED {
         let failed = network.client.inside(|| (0..20).filter_map(|_| fetch(&vip.url("/"), &[]).err()).collect::<Vec<_>>());
         assert!(failed.is_empty(), "{vip}: {failed:?}");
     }
     network.decap_on(0);
-    eventually("origin 0 is up", || !VIPS.iter().any(is_down));
+    eventually("origin 0 is up", || !FORWARDED.iter().any(is_down));
 }

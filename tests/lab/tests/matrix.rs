@@ -1,9 +1,11 @@
 //! Every mode, family and protocol: real requests by every way, 20 MB each byte as it must be, and what is promised for each.
 
 use std::collections::BTreeSet;
+use std::fs;
 
-use e2e::eventually;
-use lab::{Configuration, Network, Node, VIPS, Vip, download, fetch, udp};
+use e2e::{eventually, sluice_command};
+use lab::{Configuration, FORWARDED, Mode, Network, Node, VIPS, Vip, download, fetch, udp};
+use tempfile::TempDir;
 
 /// Enough that nobody is missed by chance: (2/3)^30 is 5 in a million.
 const ORIGINS: usize = 3;
@@ -15,11 +17,12 @@ fn every_mode_family_and_protocol() {
     let network = Network::new(ORIGINS);
     let node = Node::start(&network, 0, &Configuration::of(ORIGINS));
     let mut failures = Vec::new();
-    println!("\n{:<8} {:<34} {:<26}", "vip", "tcp", "udp");
+    println!("\n{:<12} {:<34} {:<26}", "vip", "tcp", "udp");
     for vip in VIPS {
-        let (tcp, udp) = network.client.inside(|| (tcp(vip), datagrams(vip)));
+        let udp = || if vip.mode == Mode::Terminate { refused(vip) } else { datagrams(vip) };
+        let (tcp, udp) = network.client.inside(|| (tcp(vip), udp()));
         let word = |result: &Result<String, String>| result.clone().unwrap_or_else(|error| format!("FAILED: {error}"));
-        println!("{:<8} {:<34} {:<26}", vip.to_string(), word(&tcp), word(&udp));
+        println!("{:<12} {:<34} {:<26}", vip.to_string(), word(&tcp), word(&udp));
         failures
             .extend([("tcp", tcp), ("udp", udp)].into_iter().filter_map(|(what, result)| Some(format!("{vip} {what}: {}", result.err()?))));
     }
@@ -29,14 +32,15 @@ fn every_mode_family_and_protocol() {
     counted(&node);
     for vip in VIPS {
         let promise = shown.lines().skip_while(|line| !line.starts_with(&vip.to_string())).nth(1).unwrap_or_default();
-        assert!(promise.contains("survives kill -9"), "{vip}: {promise:?}");
+        let promised = if vip.mode == Mode::Terminate { "ends with the process" } else { "survives kill -9" };
+        assert!(promise.contains(promised), "{vip}: {promise:?}");
     }
 }
 
 /// The metrics tell what went where; flows through pools are forgotten when they are over.
 fn counted(node: &Node) {
     let metrics = node.sluice().metrics();
-    for vip in VIPS {
+    for vip in FORWARDED {
         let labels = [format!("vip=\"{vip}\""), format!("cluster=\"{vip}\"")];
         eventually(format_args!("the packets of {vip} are those of its backends"), || {
             let metrics = node.sluice().metrics();
@@ -63,6 +67,24 @@ fn tcp(vip: Vip) -> Result<String, String> {
     }
     download(vip, BYTES)?;
     Ok(format!("3 origins, {} MB both ways", BYTES / 1_000_000))
+}
+
+/// A listener takes no datagrams: who asks for that is told where.
+fn refused(vip: Vip) -> Result<String, String> {
+    let text = format!(
+        "version: 1\nlisteners: {{ web: {{ bind: [\"*:80\"], tcp: app }} }}\nclusters: {{ app: {{ endpoints: [\"10.0.0.21:80\"] }} }}\nvips:\n  \
+         own: {{ addresses: [\"{}\"], ports: [tcp/80, udp/53], terminate: web }}\n",
+        vip.address()
+    );
+    let folder = TempDir::with_prefix("sluice-lab-").map_err(|error| error.to_string())?;
+    let file = folder.path().join("sluice.yaml");
+    fs::write(&file, text).map_err(|error| error.to_string())?;
+    let output = sluice_command().arg("check").arg(&file).output().map_err(|error| error.to_string())?;
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    if !output.status.success() && said.contains(":5:") && said.contains("a listener takes TCP only") {
+        return Ok("refused: TCP only".to_owned());
+    }
+    Err(format!("it is not refused as it should be: {said}"))
 }
 
 /// The same for datagrams: of the size of one packet and, where that is promised, of several.

@@ -4,20 +4,38 @@
 use std::time::Duration;
 
 use e2e::{eventually, pause};
-use lab::{Configuration, Flows, Member, Mode, Network, Node, VIPS, Vip};
+use lab::{Configuration, Flows, Member, Network, Node, VIPS, Vip};
 
 const ORIGINS: usize = 3;
 const FLOWS: usize = 200;
+/// Of each VIP whose flows are lost with their node.
+const OF_NODE: usize = 20;
 
 #[test]
 fn flows_move_and_nodes_disagree() {
     let network = Network::new(ORIGINS);
     let all = Configuration::of(ORIGINS).checked("[{ tcp: {}, interval: 300ms, timeout: 200ms, rise: 2, fall: 2 }]");
     let nodes = [Node::start(&network, 0, &all), Node::start(&network, 1, &all)];
-    // Flows through a pool belong to the node that began them.
-    let vips: Vec<Vip> = VIPS.into_iter().filter(|vip| vip.mode != Mode::NatPool).collect();
+    // Flows through a pool, and those that end at a node, belong to the node that began them.
+    let (of_node, vips): (Vec<Vip>, Vec<Vip>) = VIPS.into_iter().partition(|vip| vip.is_of_node());
     all_to_the_other(&network, &nodes, &vips, &all);
     flap_on_one(&network, &nodes, &vips);
+    lost_with_their_node(&network, &of_node);
+}
+
+/// What is not promised is counted: flows whose state is one node's come to the other.
+fn lost_with_their_node(network: &Network, vips: &[Vip]) {
+    network.route_to(&[0]);
+    for vip in vips {
+        let mut flows = Flows::default();
+        network.client.inside(|| flows.open(&[*vip], OF_NODE));
+        network.route_to(&[1]);
+        let broken = network.client.inside(|| flows.broken_of_all(Duration::from_secs(2)));
+        println!("{vip}: all at the other node: {broken} of {} flows broken, as it has to be", flows.len());
+        // The other one takes new ones.
+        network.client.inside(|| Flows::default().open(&[*vip], OF_NODE));
+        network.route_to(&[0]);
+    }
 }
 
 /// All flows come to the other node; then while it is one change ahead, and back to the one that is not.

@@ -11,6 +11,7 @@ use alloc::{borrow::ToOwned, collections::BTreeMap, vec::Vec};
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, SockMap};
 use aya::programs::{ProgramError, SkLookup, SkReuseport};
 use aya::{Ebpf, EbpfLoader};
+use core::borrow::Borrow;
 use core::net::SocketAddr;
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -108,6 +109,11 @@ impl Steering {
         self.array("SERVICE_GROUPS")?.set(service, group.map_or(0, |group| group + 1), 0)
     }
 
+    /// What was steered so far.
+    pub fn counts(&self) -> Result<Vec<(SteerCount, u64)>, MapError> {
+        sums(&self.ebpf.map(COUNTERS).ok_or_else(|| MapError::InvalidName { name: COUNTERS.to_owned() })?.try_into()?)
+    }
+
     fn array(&mut self, name: &'static str) -> Result<Array<&mut MapData, u32>, MapError> {
         self.map(name)?.try_into()
     }
@@ -117,15 +123,17 @@ impl Steering {
     }
 }
 
-/// What happened to connections since the process began that steers them; nothing where none does.
-pub fn steered(folder: &Folder) -> Result<Vec<(&'static str, u64)>, MapError> {
+/// The same of a process that may be another; nothing where none steers.
+pub fn steered(folder: &Folder) -> Result<Vec<(SteerCount, u64)>, MapError> {
     let path = folder.map(COUNTERS);
     if !path.exists() {
         return Ok(Vec::new());
     }
-    let counters: PerCpuArray<_, u64> = Map::PerCpuArray(MapData::from_pin(path)?).try_into()?;
-    let sum = |what: SteerCount| Ok::<u64, MapError>(counters.get(&(what as u32), 0)?.iter().sum());
-    SteerCount::ALL.iter().map(|(what, label)| Ok((*label, sum(*what)?))).collect()
+    sums(&Map::PerCpuArray(MapData::from_pin(path)?).try_into()?)
+}
+
+fn sums<M: Borrow<MapData>>(counters: &PerCpuArray<M, u64>) -> Result<Vec<(SteerCount, u64)>, MapError> {
+    SteerCount::ALL.into_iter().map(|what| Ok((what, counters.get(&(what as u32), 0)?.iter().sum()))).collect()
 }
 
 /// Who holds more than 1.25 times the mean of these counts?

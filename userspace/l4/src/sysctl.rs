@@ -10,7 +10,8 @@ use aya::maps::{HashMap, Map, MapData, MapError};
 use std::{fs, io};
 
 const SYNCOOKIES: &str = "/proc/sys/net/ipv4/tcp_syncookies";
-/// Cookies are taken whether the listener overflows or not.
+/// Every SYN that comes up is answered by a cookie of the kernel's own, which counts as an overflow of its listener: without one in the last two
+/// minutes no cookie is taken. The trickle sees to it.
 const ALWAYS: u64 = 2;
 /// Where `IDENTITIES` has what the setting was: of a kind that no number is of.
 const KEY: u64 = 16 << 32;

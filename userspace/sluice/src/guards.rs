@@ -23,8 +23,9 @@ pub(crate) struct Guards {
     number: u32,
     /// What the configuration says.
     wanted: Wanted,
-    /// The files as they were when they were read, and when they were looked at last.
-    read: Vec<Stamp>,
+    /// The files as they were when what is in force was read, when they were read last, and when they were looked at last.
+    in_force: Vec<Stamp>,
+    tried: Vec<Stamp>,
     seen: Vec<Stamp>,
 }
 
@@ -53,11 +54,11 @@ impl Guards {
     pub(crate) fn take(&mut self, l4: &L4, balancer: &mut Balancer) -> Result<()> {
         let wanted = Wanted::of(l4);
         let stamps = stamps(&wanted);
-        if wanted == self.wanted && stamps == self.read && (self.number != 0) != wanted.is_empty() {
+        if wanted == self.wanted && stamps == self.in_force && (self.number != 0) != wanted.is_empty() {
             return Ok(());
         }
         self.load(&wanted, balancer)?;
-        (self.wanted, self.seen, self.read) = (wanted, stamps.clone(), stamps);
+        (self.wanted, self.seen, self.tried, self.in_force) = (wanted, stamps.clone(), stamps.clone(), stamps);
         Ok(())
     }
 
@@ -65,15 +66,16 @@ impl Guards {
     pub(crate) fn watch(&mut self, balancer: &mut Balancer) -> Result<bool> {
         let now = stamps(&self.wanted);
         let is_settled = core::mem::replace(&mut self.seen, now.clone()) == now;
-        if now == self.read || !is_settled {
+        if now == self.in_force || now == self.tried || !is_settled {
             return Ok(false);
         }
         // Tried once: what is wrong is said once.
-        self.read = now;
+        self.tried.clone_from(&now);
         let wanted = core::mem::take(&mut self.wanted);
         let loaded = self.load(&wanted, balancer);
         self.wanted = wanted;
         loaded.context("the lists in force stay")?;
+        self.in_force = now;
         Ok(true)
     }
 

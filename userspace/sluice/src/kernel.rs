@@ -125,6 +125,9 @@ impl Kernel {
     fn count(&mut self, stats: &mut KernelStats) -> Result<()> {
         stats.late(self.prober.late());
         stats.kept(self.kept);
+        if let Some(steer) = &self.steer {
+            stats.steered(&steer.counts()?);
+        }
         stats.take(&mut self.balancer, &self.plan, now_s())
     }
 

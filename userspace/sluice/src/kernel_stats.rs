@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use abi::{Counters, Reason, backend_flags};
+use abi::{Counters, Reason, SteerCount, backend_flags};
 use anyhow::Result;
 use l4::{Balancer, Plan};
 use stats::{Counter, Gauge, Hub, Page, metrics};
@@ -14,6 +14,7 @@ pub(crate) struct KernelStats {
     services: HashMap<u32, Counters>,
     backends: HashMap<u32, Counters>,
     reasons: HashMap<u32, u64>,
+    steered: HashMap<u32, u64>,
     late: Counter,
     late_before: u64,
     age_s: Gauge,
@@ -36,6 +37,7 @@ impl KernelStats {
             services: HashMap::new(),
             backends: HashMap::new(),
             reasons: HashMap::new(),
+            steered: HashMap::new(),
             late_before: 0,
         }
     }
@@ -67,6 +69,14 @@ impl KernelStats {
         let away: usize = plan.tables().map(|(_, slots)| slots.away().len()).sum();
         self.away.set(i64::try_from(away).unwrap_or(i64::MAX));
         Ok(())
+    }
+
+    /// Packets that were steered, since the process began.
+    pub(crate) fn steered(&mut self, counts: &[(SteerCount, u64)]) {
+        for (what, count) in counts {
+            let before = self.steered.insert(*what as u32, *count).unwrap_or(0);
+            self.page.counter(&metrics::L4_STEERED, &[("reason", what.name())]).add(count.saturating_sub(before));
+        }
     }
 
     /// How many pins and flows of full NAT there are.

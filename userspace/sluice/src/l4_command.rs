@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use abi::{
-    Backend, MODE_DSR, MODE_ECHO, MODE_NAT_GATEWAY, MODE_NAT_POOL, Reason, Service, VIA_GUE, VIA_IPIP, backend_flags, service_flags,
+    Backend, MODE_DSR, MODE_ECHO, MODE_NAT_GATEWAY, MODE_NAT_POOL, MODE_TERMINATE, Reason, Service, VIA_GUE, VIA_IPIP, backend_flags,
+    service_flags,
 };
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
@@ -104,7 +105,7 @@ fn show(instance: &Instance) -> Result<ExitCode> {
     let kept = balancer.kept()?;
     say(format_args!("\nslots away {away}, pins {}, flows through pools {}", kept.pins.len(), kept.nat.len()));
     for (what, count) in l4::steered(&Folder::of_instance(&snapshot.l4.instance)?)? {
-        say(format_args!("{count:>14} connections {what}"));
+        say(format_args!("{count:>14} {:<24} {}", what.name(), what.text()));
     }
     for reason in Reason::ALL {
         let count = balancer.reason(*reason)?;
@@ -146,6 +147,9 @@ fn promises(service: Service) -> &'static [&'static str] {
         ],
         MODE_NAT_POOL => &["survives kill -9 · does not survive a move to another node · new flows within the budget under flood"],
         MODE_ECHO => &[],
+        MODE_TERMINATE if service.flags & service_flags::COOKIES != 0 => {
+            &["ends with the process · does not survive a move to another node · answered by cookies under flood"]
+        }
         _ => &["ends with the process · does not survive a move to another node"],
     }
 }

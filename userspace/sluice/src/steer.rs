@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use abi::SteerCount;
 use anyhow::{Context, Result};
 use config::{Name, Snapshot, Vip, VipMode};
 use l4::{Folder, LocalRoutes, Steering};
@@ -65,6 +66,11 @@ impl Steer {
     pub(crate) fn weigh(&mut self) -> Result<()> {
         let held: Vec<u64> = self.roster.pulses.iter().map(|pulse| pulse.serving()).collect();
         Ok(self.steering.set_full(&l4::full(&held))?)
+    }
+
+    /// What was steered so far.
+    pub(crate) fn counts(&self) -> Result<Vec<(SteerCount, u64)>> {
+        Ok(self.steering.counts()?)
     }
 
     fn listen(&mut self, listening: &Listening) -> Result<()> {

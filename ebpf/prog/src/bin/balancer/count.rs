@@ -24,6 +24,12 @@ pub(crate) fn forwarded(service: u32, backend: u32, bytes: u16) {
     add(maps::backend_counters(backend), bytes);
 }
 
+/// A packet of `bytes` bytes came to a service that ends at our own listener.
+#[inline(always)]
+pub(crate) fn terminated(service: u32, bytes: u16) {
+    add(maps::service_counters(service), bytes);
+}
+
 #[inline(always)]
 fn add(counters: Option<&mut Counters>, bytes: u16) {
     if let Some(counters) = counters {

@@ -62,8 +62,10 @@ fn story(packet: &Packet) -> Step<Verdict> {
     };
     guard::admit(&parsed.flow.source, parsed.is_syn(), settings)?;
     match found.service.mode {
-        MODE_TERMINATE if found.service.flags & service_flags::COOKIES != 0 => cookie::screen(packet, parsed, settings),
-        MODE_TERMINATE => Ok(Verdict::PASS),
+        MODE_TERMINATE => {
+            count::terminated(found.number, parsed.bytes);
+            if found.service.flags & service_flags::COOKIES != 0 { cookie::screen(packet, parsed, settings) } else { Ok(Verdict::PASS) }
+        }
         MODE_NAT_POOL => {
             let (choice, ends) = nat::through_pool(parsed, &found, settings)?;
             let delivery = delivery(parsed, &found, choice, settings)?;
