@@ -6,6 +6,6 @@ fn programs_stay_in_their_budgets() {
         let cost = budget.measure().expect("loads");
         assert!(budget.holds(cost), "{}: {cost:?}, at most {} and {}", budget.name, budget.verified_max, budget.stack_max);
         // A measure that sees nothing would hold anything.
-        assert!(cost.verified > cost.instructions / 2 && cost.stack > 64, "{}: {cost:?}", budget.name);
+        assert!(cost.verified > cost.instructions / 2 && cost.stack > 0, "{}: {cost:?}", budget.name);
     }
 }

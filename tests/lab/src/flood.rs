@@ -104,7 +104,9 @@ pub fn spare_cpu() -> usize {
 
 fn run_on(cpus: &[usize]) {
     let mut set = CpuSet::new();
-    cpus.iter().for_each(|cpu| set.set(*cpu).expect("it is one of them"));
+    for cpu in cpus {
+        set.set(*cpu).expect("it is one of them");
+    }
     sched_setaffinity(Pid::from_raw(0), &set).expect("it may run there");
 }
 
@@ -119,7 +121,7 @@ fn send(socket: &OwnedFd, link: LinkAddr, first: &Frame, per_second: u64, is_ove
             continue;
         }
         for _ in tried..due.min(tried + BURST) {
-            match sendto(socket.as_raw_fd(), &first.from_anybody(), &link, MsgFlags::empty()) {
+            match sendto(socket.as_raw_fd(), &first.of_anybody(), &link, MsgFlags::empty()) {
                 Ok(_) => packets += 1,
                 // The node's interface has no room for it: more than it can take.
                 Err(Errno::ENOBUFS) => lost += 1,
@@ -153,7 +155,7 @@ impl Frame {
     }
 
     /// From any address of the network and any port, with any number.
-    fn from_anybody(&self) -> [u8; FRAME_BYTES] {
+    fn of_anybody(&self) -> [u8; FRAME_BYTES] {
         let mut bytes = self.bytes;
         let drawn = fastrand::u64(..).to_be_bytes();
         let source = SOURCE | fastrand::u32(..1 << SOURCE_BITS);

@@ -137,9 +137,9 @@ impl Network {
     pub fn flood(&self, node: usize, to: (Vip, u16), cpu: usize, per_second: u64) -> Flood {
         let link = |namespace: &Namespace, interface: &str| {
             let all = namespace.inside(|| getifaddrs().expect("the kernel tells").collect::<Vec<_>>());
-            let links =
+            let mut links =
                 all.iter().filter(|one| one.interface_name == interface).filter_map(|one| one.address.as_ref()?.as_link_addr().copied());
-            links.last().expect("there is such an interface")
+            links.next().expect("there is such an interface")
         };
         let mac = |link: LinkAddr| link.addr().expect("Ethernet");
         let out = link(&self.router, &format!("node{node}"));

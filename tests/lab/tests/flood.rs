@@ -30,7 +30,7 @@ fn who_means_it_is_served() {
     let mut all = Configuration::of(ORIGINS);
     all.l4 = format!(", limits: {{ pins: {PINS} }}, cookies: {{ above: {COOKIES_ABOVE} }}");
     let node = Node::start(&network, 0, &all);
-    node.apply(&network, &all.clone().with(1, Member::Drained));
+    node.apply(&network, &all.with(1, Member::Drained));
     one_drained(&network, &node, cpu);
     cookies(&network, &node, cpu);
 }

@@ -7,9 +7,9 @@ use std::fs;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use e2e::eventually;
+use e2e::{eventually, pause};
 use lab::{FORWARDED, Network, Node, Vip, fetch};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, socket};
 use tempfile::TempDir;
@@ -144,6 +144,8 @@ fn limits(network: &Network, node: &Node, vip: Vip, configuration: &dyn Fn(&str)
             let before = dropped(node, reason);
             eventually(format_args!("{reason} are counted"), || {
                 be_loud(vip);
+                // Who is not loud keeps below what one may do, too.
+                pause(Duration::from_millis(200));
                 assert!(is_served(network, vip, QUIET), "who is not loud is not served");
                 dropped(node, reason) > before
             });
