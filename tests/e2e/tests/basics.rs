@@ -131,6 +131,33 @@ fn an_early_response_does_not_wait_for_the_request() {
     client.send("POST /early HTTP/1.1\r\nhost: test\r\ncontent-length: 1000000\r\n\r\n");
     let response = client.response();
     assert_eq!((response.status(), response.text().as_str()), (200, "amber did not wait\n"));
+    assert_eq!(response.field("connection"), Some("close"), "it will not read the rest");
+    client.finish();
+    assert!(client.is_closed());
+}
+
+/// An answer of our own: what has come of the request already is read, and the connection goes on; else it says that it will not.
+#[test]
+fn an_answer_of_our_own_does_not_wait_for_the_request() {
+    let web = free_address();
+    let site = "{ hosts: [\"*\"], routes: [{ match: { path: /fixed }, reply: { body: here } }] }";
+    let _sluice = Setup::new(format!("listeners: {{ web: {{ bind: [\"{web}\"], http: {{ sites: [{site}] }} }} }}\n")).start();
+    let mut client = Client::connect(web);
+    for (path, status) in [("/fixed", 200), ("/none", 404)] {
+        for framing in ["content-length: 5\r\n\r\nwhole", "transfer-encoding: chunked\r\n\r\n5\r\nwhole\r\n0\r\n\r\n"] {
+            client.send(format!("POST {path} HTTP/1.1\r\nhost: test\r\n{framing}"));
+            let response = client.response();
+            assert_eq!((response.status(), response.field("connection")), (status, None), "{path} {framing}");
+        }
+    }
+    for (path, status) in [("/fixed", 200), ("/none", 404)] {
+        let mut client = Client::connect(web);
+        client.send(format!("POST {path} HTTP/1.1\r\nhost: test\r\ncontent-length: 6\r\n\r\npart"));
+        let response = client.response();
+        assert_eq!((response.status(), response.field("connection")), (status, Some("close")), "{path}");
+        client.finish();
+        assert!(client.is_closed());
+    }
 }
 
 #[test]

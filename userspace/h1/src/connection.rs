@@ -208,9 +208,11 @@ impl Connection {
     }
 
     /// Whether [`receive`](Self::receive) takes nothing because the present exchange must be completed first: it is a pipelined
-    /// request's place in the queue, and the reason to stop reading from the socket.
+    /// request's place in the queue, and the reason to stop reading from the socket. Or because it has failed: then nothing is read any more.
     pub fn is_waiting(&self) -> bool {
-        self.side == Side::Server && matches!(self.receiving, Receiving::Done | Receiving::Held) && self.sending != Sending::Done
+        let next =
+            self.side == Side::Server && matches!(self.receiving, Receiving::Done | Receiving::Held) && self.sending != Sending::Done;
+        next || matches!(self.receiving, Receiving::Failed)
     }
 
     /// Whether nothing may be sent before the origin has answered.

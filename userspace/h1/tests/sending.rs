@@ -358,6 +358,16 @@ fn an_early_response_leaves_the_request_to_be_read() {
 }
 
 #[test]
+fn nothing_is_asked_for_after_a_fault() {
+    let mut connection = asked(r"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let mut wrong = Chunk::from("x\r\nGET / HTTP/1.1\r\n");
+    assert!(!connection.is_waiting());
+    assert!(connection.receive(&mut wrong).is_err());
+    assert!(connection.is_waiting() && !connection.receiving_done());
+    assert_eq!(connection.receive(&mut wrong), Ok(None));
+}
+
+#[test]
 fn a_pipelined_request_waits_its_turn() {
     let mut connection = server();
     let mut input = Chunk::from("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n");

@@ -10,7 +10,7 @@ use crate::{
     connection::Scope,
     edits, end, grpc, path,
     pump::{self, Replay},
-    reply, request,
+    reply, request, rest,
     route::Route,
     tunnel,
     upgrade::{self, Upgrade},
@@ -21,11 +21,16 @@ use crate::{
 pub(crate) async fn proxy(down: Exchange, scope: &Scope<'_>) {
     let mut record = begin(&down, scope);
     let mut told = None;
-    let _active = scope.listener.requests_active.hold();
+    let active = scope.listener.requests_active.hold();
     if let Err(fault) = story(&down, scope, &mut record, &mut told).await {
+        if told.is_some() {
+            rest::take(&down);
+        }
         reply::fault(&down, fault, &mut record);
     }
     end::exchange(scope, &record, told.as_ref());
+    drop((active, told, record));
+    rest::listen(down, scope).await;
 }
 
 /// What the record's end needs to know of a request.

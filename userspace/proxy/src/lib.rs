@@ -24,6 +24,7 @@ mod proxy_protocol;
 mod pump;
 mod reply;
 mod request;
+mod rest;
 mod route;
 mod tcp;
 mod tunnel;

@@ -278,7 +278,8 @@ impl Pump<'_> {
         self.upstream.endpoint.count_response(head.status());
         self.upstream.endpoint.duration.record(now.since(self.upstream.began));
         edits::apply(&self.route.response_edits, &mut head.fields);
-        if self.ending().is_some() {
+        if self.ending().is_some() || self.request != Request::Done {
+            // (Nobody knows how much of the request is still to come; where it has to be read first, the connection ends with the response.)
             self.down.conn().close_after();
         }
         Ok(head)

@@ -6,7 +6,7 @@ use model::{Body, Cause, Fault, Head, Instant, Part, Record, Scope};
 
 use config::Route;
 
-use crate::{edits, grpc};
+use crate::{edits, grpc, rest};
 
 /// The field that names the reason of a local reply.
 const REASON_FIELD: &[u8] = b"x-sluice-reason";
@@ -16,6 +16,10 @@ pub(crate) fn fixed(down: &Exchange, reply: &config::Reply, route: &Route, recor
     let mut head = Head::response(reply.status, Body::Known(reply.body.len() as u64));
     head.fields.append(b"content-type", b"text/plain; charset=utf-8");
     edits::apply(&route.response_edits, &mut head.fields);
+    rest::take(down);
+    if !down.received() {
+        down.conn().close_after();
+    }
     answer(down, head, &reply.body, record)
 }
 
