@@ -20,6 +20,11 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
+/// Frames, separated by `;`.
+pub fn frames(text: &str, target: Target<'_>) -> Vec<u8> {
+    text.split(';').map(str::trim).filter(|text| !text.is_empty()).flat_map(|text| parse(text, target)).collect()
+}
+
 /// The frame that `text` says.
 pub(crate) fn parse(text: &str, target: Target<'_>) -> Vec<u8> {
     let mut words: Vec<&str> = text.split_whitespace().collect();

@@ -27,7 +27,7 @@ pub use authority::{Authority, Pair};
 pub use binary::sluice_command;
 pub use client::{Client, Response, read_message};
 pub use descriptors::{allow_descriptors, alone};
-pub use frames::{Target, frame};
+pub use frames::{Target, frame, frames};
 pub use load::{load, tally};
 pub use origin::Origin;
 pub use patience::{PATIENCE, eventually, pause, run};

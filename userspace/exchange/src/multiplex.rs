@@ -208,11 +208,12 @@ impl Multiplex {
         inlet
     }
 
-    /// The connection is over: nothing comes any more for anyone.
+    /// The connection is over: nothing comes any more for anyone. What a client did wrong is counted once, with the connection: to its requests
+    /// it is gone.
     fn break_off(&self, state: &mut State, fault: Option<Fault>) {
         let gone = if state.codec.is_server() { Fault::client(Cause::DownstreamReset) } else { Fault::origin(Cause::UpstreamReset) };
-        let fault = fault.unwrap_or(gone);
-        state.broken = Some(fault);
+        state.broken = Some(fault.unwrap_or(gone));
+        let fault = if state.codec.is_server() { gone } else { fault.unwrap_or(gone) };
         self.greeting.notify(&self.ring);
         for (_, inlet) in &state.inlets {
             inlet.fail(fault, &self.ring);
