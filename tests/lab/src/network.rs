@@ -144,8 +144,11 @@ impl Network {
         let mac = |link: LinkAddr| link.addr().expect("Ethernet");
         let out = link(&self.router, &format!("node{node}"));
         let wire = Wire { link: out, to: mac(link(&self.nodes[node], "eth0")), from: mac(link(&self.router, "lan")) };
-        // Nobody is there to answer to.
-        self.router.ip(&format!("route replace blackhole {SOURCES}"));
+        // Nobody is there to answer to. Origins know it at once: what else they would do about a SYN costs CPUs of their own elsewhere, and here
+        // the very one that the flood needs.
+        for namespace in self.origins.iter().chain([&self.router]) {
+            namespace.ip(&format!("route replace blackhole {SOURCES}"));
+        }
         self.router.inside(|| Flood::start(wire, to, cpu, per_second))
     }
 

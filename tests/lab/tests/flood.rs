@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use e2e::{eventually, pause};
-use lab::{Configuration, FORWARDED, Flow, Member, Network, Node, VIPS, Vip, is_full, spare_cpu};
+use lab::{Configuration, FORWARDED, Flow, Member, Network, Node, Sent, VIPS, Vip, is_full, spare_cpu};
 
 const ORIGINS: usize = 3;
 /// The echo service.
@@ -31,16 +31,16 @@ fn who_means_it_is_served() {
     all.l4 = format!(", limits: {{ pins: {PINS} }}, cookies: {{ above: {COOKIES_ABOVE} }}");
     let node = Node::start(&network, 0, &all);
     node.apply(&network, &all.with(1, Member::Drained));
-    one_drained(&network, &node, cpu);
-    cookies(&network, &node, cpu);
+    let sent = [one_drained(&network, &node, cpu), cookies(&network, &node, cpu)];
+    assert!(!is_full() || sent.iter().all(|sent| sent.rate() >= FLOOD_MIN), "this machine makes no flood of {FLOOD_MIN} SYNs a second");
 }
 
 /// Forwarded, while the slots of one backend are away: their SYNs ask for pins.
-fn one_drained(network: &Network, node: &Node, cpu: usize) {
+fn one_drained(network: &Network, node: &Node, cpu: usize) -> Sent {
     let vip = FORWARDED.into_iter().find(|vip| vip.to_string() == "ipip-4").expect("one of them");
     let before = Noted::of(node);
     let began = Instant::now();
-    flooded(network, vip, cpu);
+    let sent = flooded(network, node, vip, cpu);
     // The numbers are looked at once a second.
     pause(Duration::from_millis(1_500));
     let noted = Noted::of(node).since(before);
@@ -48,27 +48,29 @@ fn one_drained(network: &Network, node: &Node, cpu: usize) {
     println!("  one backend of {ORIGINS} drained: {} pins written, {} over the budget of {PINS} a second", noted.pinned, noted.unpinned);
     assert!(noted.pinned > 0 && noted.pinned <= PINS * seconds, "{} pins in {seconds} s", noted.pinned);
     assert!(noted.unpinned > 0, "the budget was not reached");
+    sent
 }
 
 /// Up to our own listener, with cookies.
-fn cookies(network: &Network, node: &Node, cpu: usize) {
+fn cookies(network: &Network, node: &Node, cpu: usize) -> Sent {
     let vip = VIPS.into_iter().find(|vip| vip.to_string() == "terminate-4").expect("one of them");
     let before = Noted::of(node);
-    flooded(network, vip, cpu);
+    let sent = flooded(network, node, vip, cpu);
     pause(Duration::from_millis(1_500));
     let noted = Noted::of(node).since(before);
     println!("  cookies: {} sent, {} came back, {} SYNs let through", noted.sent, noted.accepted, noted.trickle);
     assert!(noted.sent > 0 && noted.accepted > 0 && noted.trickle > 0, "{noted:?}");
     eventually("who comes after the flood meets no cookies", || {
-        let sent = Noted::of(node).sent;
+        let before = Noted::of(node).sent;
         let served = network.client.inside(|| (0..10).all(|_| meant(vip).is_ok()));
         pause(Duration::from_millis(1_500));
-        served && Noted::of(node).sent == sent
+        served && Noted::of(node).sent == before
     });
+    sent
 }
 
 /// A flood, and those who mean it meanwhile.
-fn flooded(network: &Network, vip: Vip, cpu: usize) {
+fn flooded(network: &Network, node: &Node, vip: Vip, cpu: usize) -> Sent {
     let seconds = if is_full() { 30 } else { 4 };
     let flood = network.flood(0, (vip, PORT), cpu, FLOOD);
     let waited = network.client.inside(|| come(vip, seconds));
@@ -85,8 +87,8 @@ fn flooded(network: &Network, vip: Vip, cpu: usize) {
         waited.len(),
         slowest.as_millis()
     );
-    assert!(failed.is_empty(), "{failed:#?}");
-    assert!(!is_full() || sent.rate() >= FLOOD_MIN, "this machine makes no flood of {FLOOD_MIN} SYNs a second");
+    assert!(failed.is_empty(), "{failed:#?}\n{}", node.show(network));
+    sent
 }
 
 /// One after another, each at its time, whoever waits still; how long each waited.
@@ -96,7 +98,8 @@ fn come(vip: Vip, seconds: u32) -> Vec<Result<Duration, String>> {
         let all: Vec<_> = (0..MEANT * seconds)
             .map(|number| {
                 pause((Duration::from_secs(1) * number / MEANT).saturating_sub(began.elapsed()));
-                scope.spawn(move || meant(vip))
+                let at = began.elapsed();
+                scope.spawn(move || meant(vip).map_err(|error| format!("begun after {} ms: {error}", at.as_millis())))
             })
             .collect();
         all.into_iter().map(|one| one.join().expect("no panic")).collect()
