@@ -238,6 +238,30 @@ fn an_origin_that_does_not_accept_is_given_up() {
     expect(&sluice, &Client::connect(web).get("/nowhere"), 503, "connect_timeout");
 }
 
+/// Many may wait for one connection that all would share: when it is never opened, that is what they are told.
+#[test]
+fn who_waits_for_a_shared_connection_is_told_that_it_never_opened() {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    rustix::net::listen(&socket, 0).unwrap();
+    let _waiting: Vec<_> = (0..2).map(|_| std::net::TcpStream::connect_timeout(&address, Duration::from_millis(200))).collect();
+    let web = free_address();
+    let sluice = Setup::new(format!(
+        "listeners: {{ web: {{ bind: [\"{web}\"], http: {{ sites: [{{ hosts: [\"*\"], routes: [{{ to: app }}] }}] }} }} }}
+clusters: {{ app: {{ endpoints: [\"{address}\"], protocol: http2, timeouts: {{ connect: 700ms }} }} }}
+"
+    ))
+    .with(&["--workers", "1"])
+    .start();
+    let mut clients: Vec<_> = (0..5).map(|_| Client::connect(web)).collect();
+    clients.iter_mut().for_each(|client| client.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n"));
+    for client in &mut clients {
+        let response = client.response();
+        assert_eq!((response.status(), response.reason()), (503, "connect_timeout"));
+    }
+    assert_eq!(sluice.metrics().sum("sluice_upstream_overflow_total", &[]), 0);
+}
+
 #[test]
 fn requests_beyond_a_clusters_limits_are_refused() {
     let (web, origin) = (free_address(), Origin::start("amber"));

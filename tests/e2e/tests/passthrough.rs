@@ -63,6 +63,41 @@ clusters:
     eventually("all are over", || sluice.metrics().sum("sluice_downstream_connections_active", &[]) == 0);
 }
 
+/// A listener that only sends on: everybody else is told why not.
+#[test]
+fn nothing_of_its_own() {
+    let (web, back, authority) = (free_address(), free_address(), Authority::new());
+    let pair = authority.sign(&["far.test", "other.test"]);
+    let sluice = Setup::new(format!(
+        "secrets: {{ far: {} }}
+listeners:
+  web: {{ bind: [\"{web}\"], passthrough: [{{ names: [far.test], to: far }}] }}
+  back: {{ bind: [\"{back}\"], tls: {{ certificates: [far] }}, http: {{ sites: [{{ hosts: [\"*\"], routes: [{{ reply: {{ body: far }} }}] }}] }} }}
+clusters:
+  far: {{ endpoints: [\"{back}\"] }}
+",
+        pair.secret()
+    ))
+    .start();
+    let ca = authority.file().display().to_string();
+    assert_eq!(curl(web, "far.test", &["--cacert", &ca]), "far");
+    assert_eq!(curl(web, "other.test", &["--cacert", &ca]), "");
+    let output = run("openssl", &["s_client", "-connect", &web.to_string(), "-servername", "other.test"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("alert number 112"), "{said}");
+    let response = Client::connect(web).get("/");
+    assert_eq!((response.status(), response.reason()), (400, "plain_http"));
+    for (sent, alert) in [(&b"\0\0\0\0\0\0\0\0"[..], 10), (b"\x16\x03\x01\x00\x06\x02\x00\x00\x02ab", 50)] {
+        let mut client = Client::connect(web);
+        client.send(sent);
+        assert_eq!(client.rest().unwrap(), [21, 3, 3, 0, 2, 2, alert], "{sent:?}");
+    }
+    drop(Client::connect(web));
+    let counted = ["tls_unknown_name", "plain_http", "not_tls", "tls_protocol"].map(|reason| sluice.metrics().faults(reason));
+    assert_eq!(counted, [2, 1, 1, 1]);
+    eventually("all are over", || sluice.metrics().sum("sluice_downstream_connections_active", &[]) == 0);
+}
+
 #[test]
 fn names_that_nobody_has() {
     let (web, authority) = (free_address(), Authority::new());

@@ -113,7 +113,8 @@ record! {
     struct Listener {
         /// Addresses to listen on: "*:PORT" (IPv4 and IPv6, two sockets), IPV4:PORT, "[IPV6]:PORT", unix:PATH.
         bind: Located<Vec<Located<Bind>>>,
-        /// TLS connections that go on unopened, by what their hello says; the first that matches wins, all others are this listener's own.
+        /// TLS connections that go on unopened, by what their hello says; the first that matches wins. All others are this listener's own;
+        /// where it has neither `http` nor `tcp` they are refused.
         passthrough: Vec<Located<Passthrough>> = Vec::new(),
         /// Speak TLS with clients.
         tls: Option<Located<ListenerTls>> = None,

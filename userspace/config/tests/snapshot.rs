@@ -30,7 +30,7 @@ fn told(rejections: &[Rejection]) -> String {
 fn http<'a>(snapshot: &'a Snapshot, listener: &str) -> &'a Arc<HttpListener> {
     match &snapshot.listeners[listener].kind {
         Kind::Http(http) => http,
-        Kind::Tcp(_) => panic!("{listener} speaks TCP"),
+        Kind::Tcp(_) | Kind::Passthrough => panic!("{listener} speaks no HTTP"),
     }
 }
 

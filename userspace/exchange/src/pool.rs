@@ -103,9 +103,10 @@ pub enum Taken {
     Reused(Rc<Conn>),
     /// None is idle: connect, and tell [`Pool::opened`].
     Connect,
-    /// None is idle, and the endpoint has as many connections as it may, or one that will carry many is being opened: wait until one is
-    /// [freed](Pool::freed).
+    /// None is idle, and the endpoint has as many connections as it may: wait until one is [freed](Pool::freed).
     Full,
+    /// None takes more, and one that will carry many is being opened: wait likewise.
+    Opening,
 }
 
 impl Pool {
@@ -172,7 +173,10 @@ impl Pool {
             }
             self.closed();
         }
-        let full = self.opening.get() || limit.is_some_and(|limit| self.lending.open() >= limit);
+        if self.opening.get() {
+            return Taken::Opening;
+        }
+        let full = limit.is_some_and(|limit| self.lending.open() >= limit);
         if full { Taken::Full } else { Taken::Connect }
     }
 

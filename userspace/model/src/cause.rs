@@ -67,6 +67,7 @@ causes! {
     NotTls 0 "not_tls" "DPE" "The peer does not speak TLS.",
     TlsHelloTooLarge 0 "tls_hello_too_large" "DPE" "The client's TLS hello is larger than allowed.",
     TlsHandshake 0 "tls_handshake" "DPE" "The TLS handshake failed.",
+    TlsUnknownName 0 "tls_unknown_name" "NR" "Nobody here has the name or the protocol that the TLS hello asks for.",
     TlsNothingShared 0 "tls_nothing_shared" "DPE" "Client and server share no TLS version, cipher suite, group or application protocol.",
     TlsCertificateRejected 0 "tls_certificate_rejected" "DPE" "The client did not trust the certificate.",
     TlsClientCertificateMissing 0 "tls_client_certificate_missing" "DPE" "The client showed no certificate.",

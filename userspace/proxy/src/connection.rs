@@ -52,6 +52,9 @@ pub fn serve(house: Rc<House>, listener: Rc<Listener>, stream: Stream) -> impl F
         let config = admitted.listener.config();
         if !config.passthrough.is_empty() {
             match Box::pin(inspect::passthrough(&house, (&admitted.listener, &timer), &stream, &config.passthrough)).await {
+                Ok(None) if matches!(config.kind, Kind::Passthrough) => {
+                    return Box::pin(handshake::refuse(&house, (&admitted.listener, &timer), stream)).await;
+                }
                 Ok(None) => {}
                 Ok(Some(to)) => {
                     admitted.listener.passed.increment();

@@ -4,6 +4,7 @@ use core::time::Duration;
 use exchange::Transport;
 use io::{Stream, Timer};
 use model::{Cause, Fault};
+use tls::hello::{Peek, peek};
 
 use crate::{House, Listener, connection::LINGER_BYTES_MAX};
 
@@ -49,8 +50,35 @@ pub(crate) async fn accept(
     if fault.cause == Cause::PlainHttp {
         transport.write_plain(IN_THE_CLEAR);
     }
+    finish(house, (listener, timer), transport).await;
+    None
+}
+
+/// Ends a connection that belongs to nobody, whose first bytes are there, and says why.
+pub(crate) async fn refuse(house: &House, (listener, timer): (&Listener, &Timer), stream: Stream) {
+    let first = stream.receive().await.unwrap_or_default();
+    if first.is_empty() {
+        // It came and left, as health checks do.
+        return;
+    }
+    let alert = |description| [21, 3, 3, 0, 2, 2, description];
+    // RFC 8446 section 6.2: unrecognized_name, unexpected_message, decode_error.
+    let (cause, told) = match peek(&first) {
+        Peek::Hello(_) => (Cause::TlsUnknownName, alert(112)),
+        Peek::NotTls { http: true } => (Cause::PlainHttp, [0; 7]),
+        Peek::NotTls { http: false } => (Cause::NotTls, alert(10)),
+        Peek::TooLarge => (Cause::TlsHelloTooLarge, alert(50)),
+        Peek::More | Peek::Malformed => (Cause::TlsProtocol, alert(50)),
+    };
+    house.count_fault(cause);
+    let transport = Transport::from(stream);
+    transport.write_plain(if cause == Cause::PlainHttp { IN_THE_CLEAR } else { &told });
+    finish(house, (listener, timer), transport).await;
+}
+
+/// Ends a connection so that the client can read why.
+async fn finish(house: &House, (listener, timer): (&Listener, &Timer), transport: Transport) {
     transport.finish();
     let until = house.ring().now() + LINGER;
     let _closed = house.within((listener, timer), until, transport.discard(LINGER_BYTES_MAX)).await;
-    None
 }

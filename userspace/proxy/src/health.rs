@@ -117,6 +117,7 @@ fn used(snapshot: &Snapshot) -> HashSet<ClusterSlot> {
     for listener in snapshot.listeners.values() {
         used.extend(listener.passthrough.rules().iter().flat_map(|rule| rule.to.targets()).map(|target| target.slot));
         match &listener.kind {
+            Kind::Passthrough => {}
             Kind::Tcp(tcp) => used.extend(tcp.to.targets().iter().map(|target| target.slot)),
             Kind::Http(http) => {
                 for route in &http.routes {

@@ -51,7 +51,7 @@ impl Routes {
     pub(crate) fn tidy(&self, snapshot: &config::Snapshot) {
         let http = snapshot.listeners.values().filter_map(|listener| match &listener.kind {
             config::Kind::Http(http) => Some(http),
-            config::Kind::Tcp(_) => None,
+            config::Kind::Tcp(_) | config::Kind::Passthrough => None,
         });
         let live: HashSet<usize, BuildHasherDefault<AddressHasher>> =
             http.flat_map(|http| http.routes.iter().map(|route| Arc::as_ptr(route).addr())).collect();

@@ -87,14 +87,15 @@ pub(crate) async fn greeted(scope: &Scope<'_>, cluster: &Cluster, up: &Upstream)
     scope.timer.within(until, up.exchange().conn().greeted()).await
 }
 
-/// An idle connection, or `None` when one is to be opened; waits while the endpoint has as many as it may.
+/// An idle connection, or `None` when one is to be opened; waits while the endpoint has as many as it may, or others are opening one that all
+/// will share.
 async fn take(scope: &Scope<'_>, cluster: &Cluster, endpoint: &Rc<Endpoint>, settings: &Settings) -> Result<Option<Rc<Conn>>, Fault> {
     let config = cluster.config();
     let ring = scope.house.ring();
     match endpoint.pool.take(ring, settings, config.limits.connections) {
         Taken::Reused(conn) if config.proxy_protocol.is_none() => return Ok(Some(conn)),
         Taken::Reused(_) | Taken::Connect => return Ok(None),
-        Taken::Full => {}
+        Taken::Full | Taken::Opening => {}
     }
     if config.limits.pending.is_some_and(|limit| endpoint.waiting.get() >= limit) {
         cluster.overflows.increment();
@@ -112,7 +113,8 @@ async fn take(scope: &Scope<'_>, cluster: &Cluster, endpoint: &Rc<Endpoint>, set
                 cluster.overflows.increment();
                 return Err(Fault::us(Cause::Overflow));
             }
-            Taken::Full => {}
+            Taken::Opening if ring.now() >= until => return Err(Fault::origin(Cause::ConnectTimeout).safe()),
+            Taken::Full | Taken::Opening => {}
         }
     }
 }

@@ -63,9 +63,10 @@ impl Compiler<'_> {
                 let old = old.and_then(|old| if let Kind::Tcp(tcp) = &old.kind { Some(tcp) } else { None });
                 Kind::Tcp(share(TcpListener { to: self.targets(refused, &tcp.to)? }, old))
             }
+            (None, None) if !listener.passthrough.is_empty() && listener.tls.is_none() => Kind::Passthrough,
             (None, None) => {
                 if !self.reader.has_any_key(entry.at, &["http", "tcp"]) {
-                    self.reader.reject_key(entry.at, "a listener needs one of http and tcp");
+                    self.reader.reject_key(entry.at, "a listener needs one of http and tcp, or passthrough and no tls");
                 }
                 return None;
             }

@@ -42,6 +42,8 @@ pub enum Kind {
     Http(Arc<HttpListener>),
     /// Bytes, carried to one of some clusters.
     Tcp(Arc<TcpListener>),
+    /// Nothing of its own: who is not sent on unopened is refused.
+    Passthrough,
 }
 
 /// What a TCP listener needs to know.

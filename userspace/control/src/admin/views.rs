@@ -159,6 +159,7 @@ pub(super) fn listeners(snapshot: &Snapshot, view: &View) -> Vec<ListenerView> {
         let (kind, routes) = match &listener.kind {
             Kind::Http(http) => ("http", http.routes.iter().map(|route| route.name.to_string()).collect()),
             Kind::Tcp(_) => ("tcp", Vec::new()),
+            Kind::Passthrough => ("passthrough", Vec::new()),
         };
         ListenerView {
             name: listener.name.to_string(),
