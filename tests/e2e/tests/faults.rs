@@ -254,7 +254,9 @@ clusters: {{ app: {{ endpoints: [\"{address}\"], protocol: http2, timeouts: {{ c
     .with(&["--workers", "1"])
     .start();
     let mut clients: Vec<_> = (0..5).map(|_| Client::connect(web)).collect();
-    clients.iter_mut().for_each(|client| client.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n"));
+    for client in &mut clients {
+        client.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n");
+    }
     for client in &mut clients {
         let response = client.response();
         assert_eq!((response.status(), response.reason()), (503, "connect_timeout"));
