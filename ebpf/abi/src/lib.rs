@@ -32,24 +32,24 @@ pub use count::{Counters, DropSample, REASONS_MAX, Reason, SAMPLE_BYTES};
 pub use decap::{Candidates, DecapSettings, GUE_PORT, GUE_PRIVATE_KIND, GueHeader};
 pub use flow::{FlowKey, Fragment, FragmentKey, Pin, Session, pin_flags, tcp_flags};
 pub use guard::{
-    GUARD_BLOCK_WORDS, GUARD_FILTER_BLOCKS, GUARD_V4_BLOCKS, GUARD_V6_BITS, Guard, GuardVerdict, HostsOf24, SourceRate, v4_block,
-    v4_filter, v6_filter_bits,
+    GUARD_BLOCK_WORDS, GUARD_FILTER_WORDS, GUARD_V4_BLOCKS, GUARD_V6_BITS, Guard, GuardVerdict, HostsOf24, SourceRate, V4Filter, v4_block,
+    v6_filter_bits,
 };
 pub use hash::{flow_hash, slot_of};
 pub use nat::{NatFlow, Origin, OriginKey, PoolAddress, PoolKey};
 pub use probe::{PROBE_ACCEPTED, PROBE_NO_WAY, PROBE_PORT_FIRST, PROBE_PORTS, PROBE_REFUSED, PROBE_WAITING, ProbeFrame};
 pub use quic::{QUIC_ID_BYTES, QuicId, QuicKey};
 pub use service::{
-    MODE_DSR, MODE_ECHO, MODE_NAT_GATEWAY, MODE_NAT_POOL, MODE_TERMINATE, PortKey, PortRange, Ports, Service, VIA_GUE, VIA_IPIP, VIA_L2,
-    protocols, service_flags,
+    MODE_DSR, MODE_ECHO, MODE_NAT_GATEWAY, MODE_NAT_POOL, MODE_TERMINATE, PortCell, PortKey, PortRange, Ports, Service, VIA_GUE, VIA_IPIP,
+    VIA_L2, protocols, service_flags,
 };
 pub use settings::Settings;
-pub use slot::{ALTERNATES_MAX, AWAY, Away, AwayKey, OWNER, Slot};
+pub use slot::{ALTERNATES_MAX, AWAY, Away, AwayKey, OWNER, SLOT_PAIRS, Slot, SlotPair};
 pub use steer::{Bind, STEER_CPUS, STEER_GROUPS, STEER_WORKERS, SteerCount};
 pub use yardstick::{Connection, DRAW_STEP, Draw, REFERENCE_CONNECTIONS, drawn};
 
 /// Counts changes of meaning that sizes do not show.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// The layout of everything here. Maps pinned by a process with another one are not adopted.
 pub const LAYOUT: u32 = {
@@ -101,6 +101,8 @@ pub mod limits {
     pub const SERVICES: u32 = 4096;
     /// Exact (address, protocol, port) entries.
     pub const PORTS: u32 = 65536;
+    /// Cells of `PORTS_V4`: a power of two.
+    pub const PORT_CELLS: u32 = 65536;
     /// (address, protocol) entries for ranges, whole addresses and packets without ports.
     pub const ADDRESSES: u32 = 8192;
     /// Backends of all clusters, those that are leaving included.

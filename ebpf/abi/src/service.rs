@@ -6,7 +6,7 @@
 //! Echo requests are looked up in `ADDRESSES` as protocol ICMP or `ICMPv6`, whose `portless` is a service of [`MODE_ECHO`].
 //! `SERVICES` (array) holds the services; number 0 is none. Tables, services and backends are written before what leads to them.
 
-use crate::{Address, NO_SERVICE};
+use crate::{Address, NO_SERVICE, limits};
 
 /// An address with protocol and port.
 #[repr(C)]
@@ -26,6 +26,52 @@ impl PortKey {
     /// The key for a port in this machine's order.
     pub const fn new(address: Address, protocol: u8, port: u16) -> Self {
         Self { address, port: port.to_be(), protocol, padding: 0 }
+    }
+}
+
+/// `PORTS_V4` (array of `u64`): a copy of the exact IPv4 ports of TCP and UDP in `PORTS`, each in the cell of its hash, where one load finds it.
+/// Of ports that meet in a cell one has it, and the others are found in `PORTS` alone. A cell holds the port and its service in one word, so
+/// that it is read whole; 0 is an empty one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortCell(u64);
+
+impl PortCell {
+    /// Where the service's number begins in a word: below it.
+    const SERVICE_BITS: u32 = 15;
+
+    /// An address's word and a port as they stand in a packet.
+    #[inline(always)]
+    pub const fn new(destination: u32, port: u16, is_udp: bool) -> Self {
+        Self((destination as u64) << 32 | (port as u64) << 16 | (is_udp as u64) << Self::SERVICE_BITS)
+    }
+
+    /// Its place in the array.
+    #[inline(always)]
+    pub const fn place(self) -> u32 {
+        (self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - limits::PORT_CELLS.trailing_zeros())) as u32
+    }
+
+    /// The cell's word, when it has this service.
+    pub const fn with(self, service: u32) -> u64 {
+        self.0 | service as u64
+    }
+
+    /// The service in a cell's word; [`NO_SERVICE`] when it is that of another port, or empty.
+    #[inline(always)]
+    pub const fn service_in(self, word: u64) -> u32 {
+        let service = word ^ self.0;
+        if service >> Self::SERVICE_BITS == 0 { service as u32 } else { NO_SERVICE }
+    }
+}
+
+impl PortKey {
+    /// Its cell in `PORTS_V4`, when it may have one.
+    pub const fn cell(&self) -> Option<PortCell> {
+        let is_udp = self.protocol == protocols::UDP;
+        if self.address.is_v4() && (is_udp || self.protocol == protocols::TCP) {
+            return Some(PortCell::new(self.address.v4_word(), self.port, is_udp));
+        }
+        None
     }
 }
 
@@ -146,3 +192,31 @@ pub mod protocols {
 
 const _: () = assert!(size_of::<PortKey>() == 20 && size_of::<PortRange>() == 8);
 const _: () = assert!(size_of::<Ports>() == 72 && size_of::<Service>() == 32);
+const _: () = assert!(limits::PORT_CELLS.is_power_of_two() && limits::SERVICES <= 1 << PortCell::SERVICE_BITS);
+
+#[cfg(test)]
+mod tests {
+    use super::{PortCell, PortKey, protocols};
+    use crate::{Address, NO_SERVICE};
+
+    #[test]
+    fn a_cell_is_of_one_port() {
+        let key = |address, protocol, port| PortKey::new(Address::v4(address), protocol, port).cell().unwrap();
+        let own = key([203, 0, 113, 10], protocols::TCP, 443);
+        let word = own.with(7);
+        assert_eq!(own.service_in(word), 7);
+        for other in [
+            key([203, 0, 113, 11], protocols::TCP, 443),
+            key([203, 0, 113, 10], protocols::UDP, 443),
+            key([203, 0, 113, 10], protocols::TCP, 444),
+        ] {
+            assert_eq!(other.service_in(word), NO_SERVICE, "{other:?}");
+        }
+        assert_eq!(own.service_in(0), NO_SERVICE);
+        let none: [Option<PortCell>; 2] = [
+            PortKey::new(Address::v6([0x20; 16]), protocols::TCP, 443).cell(),
+            PortKey::new(Address::v4([1; 4]), protocols::ICMP, 0).cell(),
+        ];
+        assert_eq!(none, [None, None]);
+    }
+}

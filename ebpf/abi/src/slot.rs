@@ -1,6 +1,7 @@
 //! Tables: from a flow's hash to its owner, and where a slot's owners were when it is not at home.
 //!
-//! `TABLES` is an array of arrays of [`Slot`], `Settings::slots` each; a table is replaced by writing the outer entry, so that every packet
+//! `TABLES` is an array of arrays of [`SlotPair`], for `Settings::slots` slots each (an array's element takes eight bytes at least, and a table
+//! of half the size stays in a CPU's own cache); a table is replaced by writing the outer entry, so that every packet
 //! sees the old or the new. A slot at *home* says all in its four bytes: no other map is read or written for its packets.
 //! A slot that is *away* has a record in `AWAY` (hash, [`AwayKey`] -> [`Away`]). Order of writing: new and changed records in, then the
 //! slots, then stale records out. A record that is missing means: the slot's own owner, no pins.
@@ -16,6 +17,8 @@
 //! the first that is none, for an origin that has no socket for it. They must be of the outer family; an origin skips its own address.
 //! UDP goes to `current`, unless the service has sessions.
 
+use crate::limits;
+
 /// The top bit of a slot: it is away.
 pub const AWAY: u32 = 1 << 31;
 
@@ -27,6 +30,12 @@ pub const ALTERNATES_MAX: usize = 3;
 
 /// One slot of a table: `owner | AWAY?`; owner 0 is [`crate::NO_BACKEND`].
 pub type Slot = u32;
+
+/// Two slots side by side: those of an even number and of the next.
+pub type SlotPair = [Slot; 2];
+
+/// Elements of a table.
+pub const SLOT_PAIRS: u32 = limits::SLOTS.div_ceil(2);
 
 /// Where a slot's [`Away`] stands.
 #[repr(C)]

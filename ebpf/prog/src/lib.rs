@@ -17,6 +17,7 @@
 pub mod checksum;
 pub mod packet;
 pub mod parse;
+pub mod plain;
 pub mod route;
 pub mod socket;
 pub mod verdict;

@@ -17,6 +17,35 @@ pub struct Packet {
     context: *mut xdp_md,
 }
 
+/// The first bytes of a frame, checked against its end once. No good any more when the head has moved: the verifier sees to that.
+#[derive(Clone, Copy)]
+pub struct Front<const BYTES: usize> {
+    start: *mut u8,
+}
+
+impl<const BYTES: usize> Front<BYTES> {
+    /// A copy of what stands at `OFFSET`.
+    #[inline(always)]
+    pub fn read<T: Wire, const OFFSET: usize>(self) -> T {
+        // SAFETY: as in `Packet::read`.
+        unsafe { self.place::<T, OFFSET>().read() }
+    }
+
+    /// Write `value` at `OFFSET`.
+    #[inline(always)]
+    pub fn write<T: Wire, const OFFSET: usize>(self, value: T) {
+        // SAFETY: as in `Packet::read`.
+        unsafe { self.place::<T, OFFSET>().write(value) };
+    }
+
+    #[inline(always)]
+    fn place<T, const OFFSET: usize>(self) -> *mut T {
+        const { assert!(OFFSET + size_of::<T>() <= BYTES) };
+        // SAFETY: within the bytes that were checked.
+        unsafe { self.start.add(OFFSET) }.cast()
+    }
+}
+
 /// No header that we look at begins beyond this; as a mask it also tells the verifier.
 const OFFSET_MASK: usize = 0x3ff;
 
@@ -49,6 +78,13 @@ impl Packet {
         // SAFETY: as in `read`.
         unsafe { place.write(value) };
         Ok(())
+    }
+
+    /// The first `BYTES` bytes, when there are as many.
+    #[inline(always)]
+    pub fn front<const BYTES: usize>(&self) -> Option<Front<BYTES>> {
+        let (start, end) = self.bounds();
+        if start + BYTES > end { None } else { Some(Front { start: start as *mut u8 }) }
     }
 
     /// Are there `bytes` bytes of frame?

@@ -40,11 +40,11 @@ impl Link {
         Ok(Self { macs, tags: [first, second], count: parsed.tags })
     }
 
-    /// That of a frame without tags; `None` when there is no whole one.
+    /// The MAC that it came to.
     #[inline(always)]
-    pub fn untagged(packet: &Packet) -> Option<Self> {
-        let none = Tag { kind: 0, control: 0 };
-        Some(Self { macs: packet.read(0).ok()?, tags: [none; 2], count: 0 })
+    pub fn own(&self) -> Source {
+        let back = Macs::new([0; 6], self.macs.destination());
+        (back.source, back.source_end)
     }
 
     /// Write it in front of an IP header of that family: new MACs, the same tags.
@@ -70,11 +70,17 @@ impl Link {
     /// Back to whom it came from.
     #[inline(always)]
     pub fn back(&self) -> Hop {
-        Hop { macs: Macs { destination: self.macs.source, source: self.macs.destination }, interface: 0 }
+        Hop { macs: Macs::new(self.macs.source(), self.macs.destination()), interface: 0 }
     }
 }
 
 impl Hop {
+    /// The MACs of the frame that leaves.
+    #[inline(always)]
+    pub fn macs(&self) -> Macs {
+        self.macs
+    }
+
     /// Only the MACs, in place.
     #[inline(always)]
     pub fn write(&self, packet: &Packet) -> Step<()> {
@@ -102,25 +108,30 @@ impl Hop {
 /// The next hop to a backend.
 #[inline(always)]
 pub fn to_backend(packet: &Packet, backend: &Backend, settings: &Settings, link: &Link) -> Step<Hop> {
-    if let Some(hop) = known(packet, backend, settings, link) {
+    if let Some(hop) = known(packet, backend, settings, link.own()) {
         return Ok(hop);
     }
     let source = if backend.address.is_v4() { &settings.source_v4 } else { &settings.source_v6 };
     by_routes(packet, source, &backend.address)
 }
 
-/// The next hop to a backend, when its entry or the settings name it.
+/// The next hop to a backend, when its entry or the settings name it; `own` is the MAC that the packet came to.
 #[inline(always)]
-pub fn known(packet: &Packet, backend: &Backend, settings: &Settings, link: &Link) -> Option<Hop> {
-    let own = halves(&backend.mac);
-    let destination = if is_none(own) { halves(&settings.gateway_mac) } else { own };
-    if is_none(destination) {
-        return None;
+pub fn known(packet: &Packet, backend: &Backend, settings: &Settings, own: Source) -> Option<Hop> {
+    let mut to = destination(&backend.mac);
+    if to.0 | u32::from(to.1) == 0 {
+        to = destination(&settings.gateway_mac);
+        if to.0 | u32::from(to.1) == 0 {
+            return None;
+        }
     }
-    let own = halves(&backend.source_mac);
-    let source = if is_none(own) { link.macs.destination } else { own };
+    let mut from = source(&backend.source_mac);
+    if u32::from(from.0) | from.1 == 0 {
+        from = own;
+    }
     let is_same = backend.interface == 0 || backend.interface == packet.interface();
-    Some(Hop { macs: Macs { destination, source }, interface: if is_same { 0 } else { backend.interface } })
+    let macs = Macs { destination: to.0, destination_end: to.1, source: from.0, source_end: from.1 };
+    Some(Hop { macs, interface: if is_same { 0 } else { backend.interface } })
 }
 
 /// The next hop as the kernel's routes and neighbours have it. What is for this machine itself goes up to the stack.
@@ -143,7 +154,7 @@ pub fn by_routes(packet: &Packet, source: &Address, destination: &Address) -> St
     match answer as u32 {
         BPF_FIB_LKUP_RET_SUCCESS => {
             let interface = if question.ifindex == packet.interface() { 0 } else { question.ifindex };
-            Ok(Hop { macs: Macs { destination: bytes(question.dmac), source: bytes(question.smac) }, interface })
+            Ok(Hop { macs: Macs::new(question.dmac, question.smac), interface })
         }
         BPF_FIB_LKUP_RET_NOT_FWDED => Err(Verdict::PASS),
         BPF_FIB_LKUP_RET_NO_NEIGH => Err(Verdict::pass_for(Reason::Unresolved)),
@@ -151,24 +162,42 @@ pub fn by_routes(packet: &Packet, source: &Address, destination: &Address) -> St
     }
 }
 
+/// Is there a next hop that [`known`] knows?
 #[inline(always)]
-fn is_none(mac: [u16; 3]) -> bool {
-    mac[0] | mac[1] | mac[2] == 0
+pub fn is_known(backend: &Backend, settings: &Settings) -> bool {
+    let (own, shared) = (destination(&backend.mac), destination(&settings.gateway_mac));
+    own.0 | u32::from(own.1) != 0 || shared.0 | u32::from(shared.1) != 0
 }
 
+/// A MAC to send from in the words of [`Macs`].
+pub type Source = (u16, u32);
+
+/// A MAC to send to, as [`Source`]. They stand at even places in maps' values, and a word at such a place is read as packets' are.
+#[expect(clippy::cast_ptr_alignment, reason = "asserted below, or as in `Packet::read`")]
 #[inline(always)]
-fn bytes(mac: Mac) -> [u16; 3] {
-    let half = |at: usize| u16::from_ne_bytes([mac[at], mac[at + 1]]);
-    [half(0), half(2), half(4)]
+fn destination(mac: &Mac) -> (u32, u16) {
+    let place = core::ptr::from_ref(mac);
+    // SAFETY: the first four of six bytes.
+    let start = unsafe { place.cast::<u32>().read() };
+    // SAFETY: within them.
+    let end = unsafe { place.cast::<u16>().add(2) };
+    // SAFETY: the last two.
+    let end = unsafe { end.read() };
+    (start, end)
 }
 
-/// A MAC of a map's value: they all stand at even places there, which the compiler does not know of bytes.
-#[expect(clippy::cast_ptr_alignment, reason = "asserted below")]
+#[expect(clippy::cast_ptr_alignment, reason = "asserted below, or as in `Packet::read`")]
 #[inline(always)]
-fn halves(mac: &Mac) -> [u16; 3] {
-    // SAFETY: six bytes at an even place: the two sizes and places are asserted below.
-    unsafe { core::ptr::from_ref(mac).cast::<[u16; 3]>().read() }
+fn source(mac: &Mac) -> Source {
+    let place = core::ptr::from_ref(mac).cast::<u16>();
+    // SAFETY: the first two of six bytes.
+    let start = unsafe { place.read() };
+    // SAFETY: within them.
+    let end = unsafe { place.add(1) }.cast::<u32>();
+    // SAFETY: the last four.
+    let end = unsafe { end.read() };
+    (start, end)
 }
 
-const _: () = assert!(mem::offset_of!(Backend, mac).is_multiple_of(2) && mem::offset_of!(Backend, source_mac).is_multiple_of(2));
-const _: () = assert!(mem::offset_of!(Settings, gateway_mac).is_multiple_of(2) && align_of::<Backend>() >= 2);
+const _: () = assert!(mem::offset_of!(Backend, mac).is_multiple_of(4) && mem::offset_of!(Backend, source_mac) % 4 == 2);
+const _: () = assert!(mem::offset_of!(Settings, gateway_mac).is_multiple_of(4) && align_of::<Backend>() >= 4);

@@ -10,6 +10,7 @@ use aya_ebpf::bindings::xdp_action;
 /// One number and no enum: an enum's variants share a register, and what another variant left there may be a pointer, which the verifier does
 /// not let a program look at.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
 pub struct Verdict(u32);
 
 /// The next thing, or the end.

@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "the mark of types that any bytes of a packet are a value of")]
 
 use crate::checksum;
+use abi::Mac;
 
 /// Plain bytes: any bit pattern is a value, and there is no padding.
 ///
@@ -23,8 +24,8 @@ macro_rules! wire {
 }
 
 wire! {
-    /// Both MACs of a frame.
-    struct Macs(12) { destination: [u16; 3], source: [u16; 3] }
+    /// Both MACs of a frame, in the words that they are moved in.
+    struct Macs(12) { destination: u32, destination_end: u16, source: u16, source_end: u32 }
     /// A VLAN tag, its own `EtherType` first.
     struct Tag(4) { kind: u16, control: u16 }
     struct EtherType(2) { kind: u16 }
@@ -64,6 +65,38 @@ unsafe impl Wire for abi::Candidates {}
 unsafe impl Wire for abi::Address {}
 // SAFETY: repr(C), six halves.
 unsafe impl Wire for abi::ProbeFrame {}
+
+impl Macs {
+    /// Of two MACs.
+    #[expect(clippy::many_single_char_names, reason = "six bytes each")]
+    #[inline(always)]
+    pub fn new(destination: Mac, source: Mac) -> Self {
+        let [a, b, c, d, e, f] = destination;
+        let [g, h, i, j, k, l] = source;
+        Self {
+            destination: u32::from_ne_bytes([a, b, c, d]),
+            destination_end: u16::from_ne_bytes([e, f]),
+            source: u16::from_ne_bytes([g, h]),
+            source_end: u32::from_ne_bytes([i, j, k, l]),
+        }
+    }
+
+    /// The one that the frame is for.
+    #[expect(clippy::many_single_char_names, reason = "six bytes each")]
+    #[inline(always)]
+    pub fn destination(&self) -> Mac {
+        let ([a, b, c, d], [e, f]) = (self.destination.to_ne_bytes(), self.destination_end.to_ne_bytes());
+        [a, b, c, d, e, f]
+    }
+
+    /// The one that the frame is from.
+    #[expect(clippy::many_single_char_names, reason = "six bytes each")]
+    #[inline(always)]
+    pub fn source(&self) -> Mac {
+        let ([a, b], [c, d, e, f]) = (self.source.to_ne_bytes(), self.source_end.to_ne_bytes());
+        [a, b, c, d, e, f]
+    }
+}
 
 impl Ipv4 {
     /// The header of a packet that we make: not to be fragmented, with its checksum.

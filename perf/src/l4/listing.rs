@@ -31,6 +31,11 @@ pub(super) fn prefixes(count: usize) -> Vec<Prefix> {
     all
 }
 
+/// A source that is not listed, as `drive` makes it of a draw.
+pub(super) fn unlisted(word: u64) -> Ipv4Addr {
+    Ipv4Addr::from(low(word >> 32) & !CLEAR)
+}
+
 /// A list of everything.
 pub(super) fn everything() -> Vec<Prefix> {
     vec![Prefix { length: 0, allow: false, network: Ipv4Addr::UNSPECIFIED.into() }]

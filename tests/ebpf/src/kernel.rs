@@ -2,7 +2,7 @@
 
 use abi::{
     Away, AwayKey, Backend, Counters, DecapSettings, DropSample, FlowKey, NatFlow, Origin, OriginKey, Pin, PoolAddress, PortKey, Ports,
-    QuicKey, Reason, Service, Settings, Slot,
+    QuicKey, Reason, SLOT_PAIRS, Service, Settings, Slot, SlotPair,
 };
 use aya::maps::{Array, ArrayOfMaps, HashMap, MapData, PerCpuArray, RingBuf};
 use aya::programs::{TestRunOptions, Xdp};
@@ -162,11 +162,11 @@ impl Kernel {
 
     /// Replace a table: each slot by its number.
     pub fn table(&mut self, number: u32, slot: impl Fn(u32) -> Slot) {
-        let mut inner: Array<MapData, Slot> = Array::create(SLOTS, 0).expect("there is memory");
-        for at in 0..SLOTS {
-            inner.set(at, slot(at), 0).expect("it has as many");
+        let mut inner: Array<MapData, SlotPair> = Array::create(SLOT_PAIRS, 0).expect("there is memory");
+        for at in 0..SLOT_PAIRS {
+            inner.set(at, [slot(at * 2), slot(at * 2 + 1)], 0).expect("it has as many");
         }
-        let mut outer: ArrayOfMaps<_, Array<MapData, Slot>> = self.map("TABLES");
+        let mut outer: ArrayOfMaps<_, Array<MapData, SlotPair>> = self.map("TABLES");
         outer.set(number, &inner, 0).expect("there is room");
     }
 

@@ -5,13 +5,13 @@
 
 use crate::load::Balancer;
 use abi::{
-    Address, GUARD_BLOCK_WORDS, GUARD_FILTER_BLOCKS, GUARD_V4_BLOCKS, GUARD_V6_BITS, Guard, GuardVerdict, HostsOf24, v4_block, v4_filter,
+    Address, GUARD_BLOCK_WORDS, GUARD_FILTER_WORDS, GUARD_V4_BLOCKS, GUARD_V6_BITS, Guard, GuardVerdict, HostsOf24, V4Filter, v4_block,
     v6_filter_bits,
 };
 use alloc::collections::BTreeMap;
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, ArrayOfMaps, HashMap, MapData, MapError};
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 
 /// One line of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,7 +29,8 @@ pub struct GuardList {
     /// Two bits for each /24.
     v4: Box<[[u64; GUARD_BLOCK_WORDS]]>,
     hosts: BTreeMap<u32, HostsOf24>,
-    filter: Box<[[u64; GUARD_BLOCK_WORDS]]>,
+    v4_filter: Box<[u64]>,
+    v6_filter: Box<[[u64; GUARD_BLOCK_WORDS]]>,
     v6: BTreeMap<(u8, [u8; 16]), Guard>,
 }
 
@@ -46,7 +47,8 @@ impl GuardList {
         let mut list = Self {
             v4: vec![[0; GUARD_BLOCK_WORDS]; GUARD_V4_BLOCKS as usize].into(),
             hosts: BTreeMap::new(),
-            filter: vec![[0; GUARD_BLOCK_WORDS]; FILTER_BLOCKS].into(),
+            v4_filter: Box::default(),
+            v6_filter: vec![[0; GUARD_BLOCK_WORDS]; FILTER_BLOCKS].into(),
             v6: BTreeMap::new(),
         };
         for prefix in prefixes {
@@ -56,6 +58,7 @@ impl GuardList {
                 IpAddr::V6(network) => list.add_v6(u128::from(network), prefix.length.min(128), guard),
             }
         }
+        list.v4_filter = list.filter_of_v4().into();
         list
     }
 
@@ -87,9 +90,41 @@ impl GuardList {
         }
     }
 
+    /// The filter in front of IPv4's networks.
+    fn filter_of_v4(&self) -> Vec<u64> {
+        let mut filter = vec![0; GUARD_FILTER_WORDS as usize];
+        let mut set = |at: V4Filter, bits: u64| filter[at.place as usize] |= bits;
+        let whole = |guard: u64| guard & 3 != 0 && guard & 3 != u64::from(GuardVerdict::Partial.bits());
+        for (number, word) in (0..).zip(self.v4.iter().flatten()).filter(|(_, word)| **word != 0) {
+            for network in (0..32_u32).filter(|network| whole(word >> (network * 2))) {
+                let place = filter_place((number * 32 + network) << 8);
+                set(place, place.network);
+            }
+        }
+        for (network, hosts) in &self.hosts {
+            let place = filter_place(network << 8);
+            if hosts.listed().count() > V4Filter::HOSTS_MAX as usize {
+                set(place, place.network);
+            } else {
+                hosts.listed().for_each(|host| set(place, filter_place(network << 8 | host).host));
+            }
+        }
+        filter
+    }
+
+    /// How far a packet of this source is looked into: 1 the filter alone, 2 the networks, 3 the hosts.
+    pub fn steps(&self, source: Ipv4Addr) -> usize {
+        let host = u32::from(source);
+        let place = filter_place(host);
+        if !place.may_be_in(self.v4_filter[place.place as usize]) {
+            return 1;
+        }
+        if self.network(host >> 8) == GuardVerdict::Partial { 3 } else { 2 }
+    }
+
     fn set_filter(&mut self, network: u128, level: usize) {
         let bit = v6_filter_bits(&Address::v6(network.to_be_bytes()))[level] as usize;
-        self.filter[bit / 64 / GUARD_BLOCK_WORDS][bit / 64 % GUARD_BLOCK_WORDS] |= 1 << (bit % 64);
+        self.v6_filter[bit / 64 / GUARD_BLOCK_WORDS][bit / 64 % GUARD_BLOCK_WORDS] |= 1 << (bit % 64);
     }
 
     fn network(&self, number: u32) -> GuardVerdict {
@@ -108,11 +143,10 @@ impl Balancer {
     pub fn put_guard(&mut self, list: &GuardList) -> Result<u32, MapError> {
         let mut settings = self.settings()?;
         let place = u32::from(settings.guard == 1);
-        let filter = v4_filter_of(&list.v4);
-        let mut map = self.array::<Block>("GUARD_V4_FILTER")?;
-        (place * GUARD_FILTER_BLOCKS..).zip(&filter).try_for_each(|(at, block)| map.set(at, *block, 0))?;
+        let mut map = self.array::<u64>("GUARD_V4_FILTER")?;
+        (place * GUARD_FILTER_WORDS..).zip(&list.v4_filter).try_for_each(|(at, word)| map.set(at, *word, 0))?;
         self.put_inner("GUARD_V4", place, &bits(&list.v4)?)?;
-        self.put_inner("GUARD_V6_FILTER", place, &bits(&list.filter)?)?;
+        self.put_inner("GUARD_V6_FILTER", place, &bits(&list.v6_filter)?)?;
         let mut hosts: HashMap<MapData, u32, HostsOf24> = HashMap::create(abi::limits::GUARD_PARTIAL, NO_PREALLOC)?;
         list.hosts.iter().try_for_each(|(network, of)| hosts.insert(network, of, 0))?;
         self.put_inner("GUARD_HOSTS", place, &hosts)?;
@@ -138,18 +172,6 @@ impl Balancer {
     }
 }
 
-/// The filter in front of these networks.
-fn v4_filter_of(networks: &[Block]) -> Vec<Block> {
-    let mut filter = vec![[0; GUARD_BLOCK_WORDS]; GUARD_FILTER_BLOCKS as usize];
-    for (number, word) in (0..).zip(networks.iter().flatten()).filter(|(_, word)| **word != 0) {
-        for network in (0..32_u32).filter(|network| word >> (network * 2) & 3 != 0) {
-            let (block, word, bits) = v4_filter(number * 32 + network);
-            filter[block as usize][word as usize] |= bits;
-        }
-    }
-    filter
-}
-
 /// The kernel's `BPF_F_NO_PREALLOC`: memory for what is in it, not for what could be.
 const NO_PREALLOC: u32 = 1;
 
@@ -163,6 +185,11 @@ fn bits(blocks: &[[u64; GUARD_BLOCK_WORDS]]) -> Result<Array<MapData, Block>, Ma
 }
 
 type Block = [u64; GUARD_BLOCK_WORDS];
+
+/// Where an address as a number has its bits.
+fn filter_place(host: u32) -> V4Filter {
+    V4Filter::of(host.to_be())
+}
 
 fn mask(length: u8) -> u32 {
     u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0)
@@ -233,6 +260,27 @@ mod tests {
             ("0.0.0.0", GuardVerdict::Unlisted),
         ] {
             assert_eq!(find(&list, address), expect, "{address}");
+        }
+    }
+
+    /// The filter never hides what is listed, and hosts that are few hide none of their neighbours' way past it.
+    #[test]
+    fn the_filter_lets_all_through_that_is_listed() {
+        let list =
+            list(&["deny 10.0.0.0/16", "allow 10.0.3.7/32", "deny 192.0.2.128/25", "deny 198.51.100.1/32", "deny 198.51.100.200/32"]);
+        for (address, steps) in [
+            ("10.0.0.0", 2),
+            ("10.0.255.255", 2),
+            ("10.0.3.7", 3),
+            ("10.0.3.8", 3),
+            ("192.0.2.200", 3),
+            ("192.0.2.1", 3),
+            ("198.51.100.1", 3),
+            ("198.51.100.200", 3),
+            ("198.51.100.2", 1),
+            ("203.0.113.1", 1),
+        ] {
+            assert_eq!(list.steps(address.parse().unwrap()), steps, "{address}");
         }
     }
 

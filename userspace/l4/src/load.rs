@@ -18,6 +18,7 @@ const PROGRAM: &str = "balance";
 pub const MAPS: &[&str] = &[
     "SETTINGS",
     "PORTS",
+    "PORTS_V4",
     "ADDRESSES",
     "SERVICES",
     "TABLES",

@@ -2,8 +2,8 @@
 
 use crate::load::Balancer;
 use abi::{
-    Address, Away, AwayKey, Backend, Counters, FlowKey, NatFlow, Origin, OriginKey, Pin, PoolAddress, PoolKey, PortKey, Ports, Reason,
-    Service, Settings, Slot,
+    Address, Away, AwayKey, Backend, Counters, FlowKey, NO_SERVICE, NatFlow, Origin, OriginKey, Pin, PoolAddress, PoolKey, PortKey, Ports,
+    Reason, SLOT_PAIRS, Service, Settings, Slot, SlotPair,
 };
 use aya::Pod;
 use aya::maps::{Array, ArrayOfMaps, HashMap, MapData, MapError, PerCpuArray};
@@ -30,12 +30,27 @@ impl Balancer {
 
     /// An exact port's service.
     pub fn put_port(&mut self, key: PortKey, service: u32) -> Result<(), MapError> {
-        self.hash("PORTS")?.insert(key, service, 0)
+        self.hash("PORTS")?.insert(key, service, 0)?;
+        self.put_cell(key, service)
     }
 
     /// No longer ours.
     pub fn remove_port(&mut self, key: PortKey) -> Result<(), MapError> {
+        self.put_cell(key, NO_SERVICE)?;
         removed(self.hash::<_, u32>("PORTS")?.remove(&key))
+    }
+
+    /// The port's cell, unless it is another port's; emptied for no service.
+    fn put_cell(&mut self, key: PortKey, service: u32) -> Result<(), MapError> {
+        let Some(cell) = key.cell() else { return Ok(()) };
+        let mut cells = self.array::<u64>("PORTS_V4")?;
+        let word = cells.get(&cell.place(), 0)?;
+        let is_own = cell.service_in(word) != NO_SERVICE;
+        if word != 0 && !is_own {
+            return Ok(());
+        }
+        let word = if service == NO_SERVICE { 0 } else { cell.with(service) };
+        cells.set(cell.place(), word, 0)
     }
 
     /// What an address and protocol have beside exact ports; the key's port is 0.
@@ -60,25 +75,31 @@ impl Balancer {
 
     /// A whole table at once: every packet sees the old or the new. As many slots as `Settings::slots` says, at most `limits::SLOTS`.
     pub fn put_table(&mut self, number: u32, slots: &[Slot]) -> Result<(), MapError> {
-        let mut table: Array<MapData, Slot> = Array::create(abi::limits::SLOTS, 0)?;
-        for (at, slot) in (0..).zip(slots) {
-            table.set(at, slot, 0)?;
+        let mut table: Array<MapData, SlotPair> = Array::create(SLOT_PAIRS, 0)?;
+        for (at, pair) in (0..).zip(slots.chunks(2)) {
+            let pair = [pair[0], pair.get(1).copied().unwrap_or_default()];
+            table.set(at, pair, 0)?;
         }
-        let mut tables: ArrayOfMaps<_, Array<MapData, Slot>> = ArrayOfMaps::try_from(self.map("TABLES")?)?;
+        let mut tables: ArrayOfMaps<_, Array<MapData, SlotPair>> = ArrayOfMaps::try_from(self.map("TABLES")?)?;
         tables.set(number, &table, 0)
     }
 
-    /// Some slots of a table that is in force, one after another: each is written whole.
+    /// Some slots of a table that is in force, one after another: each is written whole, and the one beside it as it was.
     pub fn put_slots(&mut self, number: u32, slots: &[(u32, Slot)]) -> Result<(), MapError> {
-        let tables: ArrayOfMaps<_, Array<MapData, Slot>> = ArrayOfMaps::try_from(self.map("TABLES")?)?;
+        let tables: ArrayOfMaps<_, Array<MapData, SlotPair>> = ArrayOfMaps::try_from(self.map("TABLES")?)?;
         let mut table = tables.get(&number, 0)?;
-        slots.iter().try_for_each(|(at, slot)| table.set(*at, slot, 0))
+        slots.iter().try_for_each(|(at, slot)| {
+            let mut pair = table.get(&(at / 2), 0)?;
+            pair[usize::from(at % 2 == 1)] = *slot;
+            table.set(at / 2, pair, 0)
+        })
     }
 
     /// A table as it is in force.
     pub fn table(&mut self, number: u32) -> Result<Vec<Slot>, MapError> {
-        let tables: ArrayOfMaps<_, Array<MapData, Slot>> = ArrayOfMaps::try_from(self.map("TABLES")?)?;
-        tables.get(&number, 0)?.iter().collect()
+        let tables: ArrayOfMaps<_, Array<MapData, SlotPair>> = ArrayOfMaps::try_from(self.map("TABLES")?)?;
+        let pairs: Vec<SlotPair> = tables.get(&number, 0)?.iter().collect::<Result<_, _>>()?;
+        Ok(pairs.into_iter().flatten().take(abi::limits::SLOTS as usize).collect())
     }
 
     /// The owners of a slot that is away.

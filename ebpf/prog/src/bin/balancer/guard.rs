@@ -5,51 +5,55 @@
 //! source is wronged only when both its cells have a loud one.
 
 use crate::{budget, count, maps};
-use abi::{Address, GuardVerdict, Reason, Settings, SourceRate, flow_hash, limits, v4_block, v4_filter, v6_filter_bits};
+use abi::{Address, GuardVerdict, Reason, Settings, SourceRate, V4Filter, flow_hash, limits, v4_block, v6_filter_bits};
 use prog::verdict::{Step, Verdict};
 
 /// Let a client's packet in, or not.
 #[inline(always)]
 pub(crate) fn admit(source: &Address, is_syn: bool, settings: &Settings) -> Step<()> {
-    if settings.guard != 0 {
-        match listed(source, settings.guard - 1) {
-            GuardVerdict::Deny => return Err(Verdict::drop(Reason::Denied)),
-            GuardVerdict::Allow => {
-                count::reason(Reason::Allowed);
-                return Ok(());
-            }
-            GuardVerdict::Unlisted | GuardVerdict::Partial => {}
+    match listed(source, settings) {
+        GuardVerdict::Deny => return Err(Verdict::drop(Reason::Denied)),
+        GuardVerdict::Allow => {
+            count::reason(Reason::Allowed);
+            return Ok(());
         }
+        GuardVerdict::Unlisted | GuardVerdict::Partial => {}
     }
-    if settings.source_packets_per_s | settings.source_connections_per_s == 0 {
-        return Ok(());
-    }
-    measure(source, is_syn, settings)
+    if has_limits(settings) { within(over_limits(source, is_syn, settings)) } else { Ok(()) }
 }
 
 /// What the list in force says of an address.
 #[inline(always)]
-fn listed(source: &Address, list: u32) -> GuardVerdict {
+fn listed(source: &Address, settings: &Settings) -> GuardVerdict {
+    let list = settings.guard.wrapping_sub(1);
     if source.is_v4() {
-        let host = u32::from_be(source.v4_word());
-        let (block, word, bits) = v4_filter(host >> 8);
-        if maps::guard_v4_filter(list, block, word) & bits != bits {
-            return GuardVerdict::Unlisted;
+        let word = source.v4_word();
+        return if V4Filter::of(word).may_be_in(glance(word, settings)) { listed_v4(word, list) } else { GuardVerdict::Unlisted };
+    }
+    let [short, middle, long] = v6_filter_bits(source);
+    if settings.guard == 0 || filtered(list, short) | filtered(list, middle) | filtered(list, long) == 0 {
+        return GuardVerdict::Unlisted;
+    }
+    GuardVerdict::of(maps::guard_v6(list, source))
+}
+
+/// The word of the filter that says whether the list in force may name an IPv4 address; 0, which names nobody, without a list.
+#[inline(always)]
+pub(crate) fn glance(source: u32, settings: &Settings) -> u64 {
+    if settings.guard == 0 { 0 } else { maps::guard_v4_filter(settings.guard - 1, V4Filter::of(source).place) }
+}
+
+/// What a list says of an IPv4 address that its filter lets through.
+#[inline(always)]
+pub(crate) fn listed_v4(source: u32, list: u32) -> GuardVerdict {
+    let host = u32::from_be(source);
+    let (block, word, shift) = v4_block(host >> 8);
+    match GuardVerdict::of((maps::guard_v4(list, block, word) >> shift) as u32) {
+        GuardVerdict::Partial => {
+            let (word, shift) = ((host & 255) / 32, (host & 31) * 2);
+            GuardVerdict::of((maps::guard_hosts(list, host >> 8, word) >> shift) as u32)
         }
-        let (block, word, shift) = v4_block(host >> 8);
-        match GuardVerdict::of((maps::guard_v4(list, block, word) >> shift) as u32) {
-            GuardVerdict::Partial => {
-                let (word, shift) = ((host & 255) / 32, (host & 31) * 2);
-                GuardVerdict::of((maps::guard_hosts(list, host >> 8, word) >> shift) as u32)
-            }
-            verdict @ (GuardVerdict::Unlisted | GuardVerdict::Deny | GuardVerdict::Allow) => verdict,
-        }
-    } else {
-        let [short, middle, long] = v6_filter_bits(source);
-        if filtered(list, short) | filtered(list, middle) | filtered(list, long) == 0 {
-            return GuardVerdict::Unlisted;
-        }
-        GuardVerdict::of(maps::guard_v6(list, source))
+        verdict @ (GuardVerdict::Unlisted | GuardVerdict::Deny | GuardVerdict::Allow) => verdict,
     }
 }
 
@@ -58,9 +62,30 @@ fn filtered(list: u32, bit: u32) -> u64 {
     maps::guard_v6_filter(list, bit >> 12, (bit >> 6) & 63) >> (bit & 63) & 1
 }
 
-/// Count the packet for its source.
+/// Is there a limit of what one source may do?
 #[inline(always)]
-fn measure(source: &Address, is_syn: bool, settings: &Settings) -> Step<()> {
+pub(crate) fn has_limits(settings: &Settings) -> bool {
+    settings.source_packets_per_s | settings.source_connections_per_s != 0
+}
+
+/// Over no limit.
+const WITHIN: u32 = 0;
+const PACKETS: u32 = 1;
+const CONNECTIONS: u32 = 2;
+
+/// In, or not, as [`over_limits`] says.
+#[inline(always)]
+pub(crate) fn within(over: u32) -> Step<()> {
+    match over {
+        PACKETS => Err(Verdict::drop(Reason::SourcePackets)),
+        CONNECTIONS => Err(Verdict::drop(Reason::SourceConnections)),
+        _ => Ok(()),
+    }
+}
+
+/// Count the packet for its source: the limit that it is over.
+#[inline(always)]
+pub(crate) fn over_limits(source: &Address, is_syn: bool, settings: &Settings) -> u32 {
     let hash = flow_hash(settings.hash_seed, source, 0);
     let rows = [hash & (limits::SOURCES - 1), limits::SOURCES + (hash >> 16 & (limits::SOURCES - 1))];
     let syn = u32::from(is_syn);
@@ -77,10 +102,10 @@ fn measure(source: &Address, is_syn: bool, settings: &Settings) -> Step<()> {
         connections = connections.min(cell.connections);
     }
     if settings.source_connections_per_s != 0 && syn != 0 && connections > settings.source_connections_per_s {
-        return Err(Verdict::drop(Reason::SourceConnections));
+        return CONNECTIONS;
     }
     if settings.source_packets_per_s != 0 && packets > settings.source_packets_per_s {
-        return Err(Verdict::drop(Reason::SourcePackets));
+        return PACKETS;
     }
-    Ok(())
+    WITHIN
 }

@@ -33,7 +33,7 @@ mod program {
     /// Forward what belongs to a VIP; everything else goes up to the stack.
     #[xdp(frags)]
     pub(crate) fn balance(context: XdpContext) -> u32 {
-        crate::story::balance(&Packet::new(context.as_ptr().cast()))
+        crate::story::balance(context.as_ptr().cast())
     }
 
     /// Put a probe's packet on its way to one backend. It is never attached: userspace runs it and sends what comes of it.

@@ -6,9 +6,9 @@
 
 use crate::cookie::Flood;
 use abi::{
-    Address, Away, AwayKey, Backend, Counters, DropSample, FlowKey, Fragment, FragmentKey, GUARD_BLOCK_WORDS, GUARD_FILTER_BLOCKS,
+    Address, Away, AwayKey, Backend, Counters, DropSample, FlowKey, Fragment, FragmentKey, GUARD_BLOCK_WORDS, GUARD_FILTER_WORDS,
     GUARD_V4_BLOCKS, Guard, HostsOf24, NatFlow, Origin, OriginKey, Pin, PoolAddress, PoolKey, PortKey, Ports, QuicKey, REASONS_MAX,
-    Service, Session, Settings, Slot, SourceRate, limits,
+    SLOT_PAIRS, Service, Session, Settings, Slot, SlotPair, SourceRate, limits,
 };
 use aya_ebpf::bindings::{BPF_F_NO_PREALLOC, BPF_NOEXIST};
 use aya_ebpf::btf_maps::lpm_trie::Key;
@@ -18,12 +18,14 @@ use aya_ebpf::maps::ring_buf::RingBufEntry;
 use prog::parse::Parsed;
 
 /// One cluster's slots.
-type Table = Array<Slot, { limits::SLOTS as usize }>;
+type Table = Array<SlotPair, { SLOT_PAIRS as usize }>;
 
 #[btf_map]
 static SETTINGS: Array<Settings, 1> = Array::new();
 #[btf_map]
 static PORTS: HashMap<PortKey, u32, { limits::PORTS as usize }, NO_PREALLOC> = HashMap::new();
+#[btf_map]
+static PORTS_V4: Array<u64, { limits::PORT_CELLS as usize }> = Array::new();
 #[btf_map]
 static ADDRESSES: HashMap<PortKey, Ports, { limits::ADDRESSES as usize }, NO_PREALLOC> = HashMap::new();
 #[btf_map]
@@ -54,7 +56,7 @@ type Hosts = HashMap<u32, HostsOf24, { limits::GUARD_PARTIAL as usize }, NO_PREA
 type Prefixes = LpmTrie<[u8; 16], Guard, { limits::GUARD_V6 as usize }>;
 
 #[btf_map]
-static GUARD_V4_FILTER: Array<[u64; GUARD_BLOCK_WORDS], { 2 * GUARD_FILTER_BLOCKS as usize }> = Array::new();
+static GUARD_V4_FILTER: Array<u64, { 2 * GUARD_FILTER_WORDS as usize }> = Array::new();
 #[btf_map]
 static GUARD_V4: ArrayOfMaps<Bits, 2> = ArrayOfMaps::new();
 #[btf_map]
@@ -114,16 +116,10 @@ pub(crate) fn port(key: &PortKey) -> Option<u32> {
     unsafe { PORTS.get(key) }.copied()
 }
 
-/// The same from an IPv4 packet's words.
+/// What stands in the cell of an exact IPv4 port.
 #[inline(always)]
-pub(crate) fn port_v4(destination: u32, destination_port: u16, protocol: u8) -> Option<u32> {
-    let address = Address::from_v4_word(destination).0;
-    // Written in the words that the kernel's hash reads: it would wait for a word that was written in pieces.
-    let tail = u32::from_le(u32::from(destination_port) | u32::from(protocol) << 16);
-    let words = [address[0], address[1], address[2], address[3], tail];
-    // SAFETY: a key is five words without padding of which any bits are a value, in this order.
-    let key = unsafe { &*(&raw const words).cast::<PortKey>() };
-    port(key)
+pub(crate) fn port_cell(place: u32) -> u64 {
+    PORTS_V4.get(place).copied().unwrap_or(0)
 }
 
 /// What an address and protocol have beside exact ports; the key's port is 0.
@@ -142,7 +138,7 @@ pub(crate) fn service(number: u32) -> Option<&'static Service> {
 /// One slot of one table.
 #[inline(always)]
 pub(crate) fn slot(table: u32, slot: u32) -> Option<Slot> {
-    TABLES.get_value(table, &slot).copied()
+    TABLES.get_value(table, &(slot / 2)).map(|pair| pair[slot as usize & 1])
 }
 
 /// The owners of a slot that is away.
@@ -244,8 +240,8 @@ pub(crate) fn free_port(key: &PoolKey) -> bool {
 
 /// One word of the filter in front of a list's networks.
 #[inline(always)]
-pub(crate) fn guard_v4_filter(list: u32, block: u32, word: u32) -> u64 {
-    GUARD_V4_FILTER.get(list * GUARD_FILTER_BLOCKS + block).map_or(0, |words| words[word as usize & (GUARD_BLOCK_WORDS - 1)])
+pub(crate) fn guard_v4_filter(list: u32, place: u32) -> u64 {
+    GUARD_V4_FILTER.get(list * GUARD_FILTER_WORDS + place).copied().unwrap_or(0)
 }
 
 /// One word of the networks of a list, from the half that the shift is in.

@@ -9,6 +9,7 @@ use crate::{cookie, count, fragment, guard, maps, probe, quic, reset, sample, st
 use abi::{
     Backend, FlowKey, MODE_DSR, MODE_NAT_GATEWAY, MODE_NAT_POOL, MODE_TERMINATE, Origin, Reason, Settings, protocols, service_flags,
 };
+use aya_ebpf::bindings::xdp_md;
 use prog::packet::Packet;
 use prog::parse::{self, Parsed, Piece};
 use prog::route::{self, Hop, Link};
@@ -26,12 +27,33 @@ enum Whose {
     Pooled(&'static FlowKey),
 }
 
-/// What the kernel is told of a packet. Whatever its end is, it is counted.
+/// What the kernel is told of a packet.
 #[inline(always)]
-pub(crate) fn balance(packet: &Packet) -> u32 {
-    let verdict = match story(packet) {
-        Ok(verdict) | Err(verdict) => verdict,
-    };
+pub(crate) fn balance(context: *mut xdp_md) -> u32 {
+    match straight::go(&Packet::new(context)) {
+        Some(Ok(verdict)) => verdict.action(),
+        Some(Err(verdict)) => count_end(context, verdict),
+        None => long(context),
+    }
+}
+
+/// All that the straight way does not take: a function of its own, so that the few registers that there are belong to the straight way.
+#[inline(never)]
+fn long(context: *mut xdp_md) -> u32 {
+    let packet = Packet::new(context);
+    match story(&packet) {
+        Ok(verdict) | Err(verdict) => end(&packet, verdict),
+    }
+}
+
+#[inline(never)]
+fn count_end(context: *mut xdp_md, verdict: Verdict) -> u32 {
+    end(&Packet::new(context), verdict)
+}
+
+/// Whatever the end is, it is counted.
+#[inline(always)]
+fn end(packet: &Packet, verdict: Verdict) -> u32 {
     if let Some(reason) = verdict.reason() {
         count::number(reason);
         if verdict.is_drop() {
@@ -45,9 +67,6 @@ pub(crate) fn balance(packet: &Packet) -> u32 {
 #[inline(always)]
 fn story(packet: &Packet) -> Step<Verdict> {
     let settings = maps::settings().ok_or(Verdict::PASS)?;
-    if let Some(end) = straight::go(packet, settings) {
-        return end;
-    }
     let mut parsed = parse::parse(packet)?;
     let whose = recognise(packet, &mut parsed, settings)?;
     let parsed = maps::note(&parsed).ok_or(Verdict::drop(Reason::Broken))?;

@@ -26,7 +26,7 @@ pub(crate) fn draw(packet: &Packet) -> Step<()> {
     let Some(draw) = maps::draw() else { return Ok(()) };
     let flow = next(draw);
     // An envelope's IP header stood where the frame's own header had been.
-    packet.write(0, Macs { destination: [2, 0, 0x200], source: [2, 0, 0x100] })?;
+    packet.write(0, Macs { destination: 2, destination_end: 0x200, source: 2, source_end: 0x100_0000 })?;
     packet.write(ETHERNET_BYTES - size_of::<EtherType>(), EtherType { kind: IPV4 })?;
     packet.write(SOURCE, ((flow >> 32) as u32 & !draw.clear | draw.set).to_be())?;
     packet.write(PORT, flow as u16)?;

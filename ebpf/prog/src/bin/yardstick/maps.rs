@@ -1,9 +1,14 @@
 //! The maps of the bench's programs.
 #![expect(unsafe_code, reason = "map values are memory that the kernel lends: each access says why it is right")]
 
-use abi::{Backend, Connection, Counters, Draw, FlowKey, PortKey, REFERENCE_CONNECTIONS, Settings, limits};
+use abi::{Backend, Connection, Counters, Draw, REFERENCE_CONNECTIONS, Settings, limits};
 use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray};
 use aya_ebpf::macros::btf_map;
+
+/// A `PortKey` in words.
+pub(crate) type PortWords = [u32; 5];
+/// A `FlowKey` in words.
+pub(crate) type FlowWords = [u32; 10];
 
 #[btf_map]
 static DRAW: Array<Draw, 1> = Array::new();
@@ -12,9 +17,9 @@ static SUBJECT: ProgramArray<1> = ProgramArray::new();
 #[btf_map]
 static LRU_SETTINGS: Array<Settings, 1> = Array::new();
 #[btf_map]
-static LRU_VIPS: HashMap<PortKey, u32, { limits::PORTS as usize }> = HashMap::new();
+static LRU_VIPS: HashMap<PortWords, u32, { limits::PORTS as usize }> = HashMap::new();
 #[btf_map]
-static LRU_CONNECTIONS: LruHashMap<FlowKey, Connection, { REFERENCE_CONNECTIONS as usize }> = LruHashMap::new();
+static LRU_CONNECTIONS: LruHashMap<FlowWords, Connection, { REFERENCE_CONNECTIONS as usize }> = LruHashMap::new();
 #[btf_map]
 static LRU_RING: Array<u32, { limits::SLOTS as usize }> = Array::new();
 #[btf_map]
@@ -47,21 +52,21 @@ pub(crate) fn settings() -> Option<&'static Settings> {
 
 /// A VIP's number.
 #[inline(always)]
-pub(crate) fn vip(key: &PortKey) -> Option<u32> {
+pub(crate) fn vip(key: &PortWords) -> Option<u32> {
     // SAFETY: never written while the bench runs.
     unsafe { LRU_VIPS.get(key) }.copied()
 }
 
 /// A known connection's backend.
 #[inline(always)]
-pub(crate) fn connection(flow: &FlowKey) -> Option<u32> {
+pub(crate) fn connection(flow: &FlowWords) -> Option<u32> {
     // SAFETY: copied at once.
     unsafe { LRU_CONNECTIONS.get(flow) }.map(|connection| connection.backend)
 }
 
 /// Remember a connection; the one that was quiet for longest makes room.
 #[inline(always)]
-pub(crate) fn remember(flow: &FlowKey, backend: u32) {
+pub(crate) fn remember(flow: &FlowWords, backend: u32) {
     let _room = LRU_CONNECTIONS.insert(flow, Connection { backend, ..Connection::default() }, 0);
 }
 
