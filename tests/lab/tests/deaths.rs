@@ -20,7 +20,7 @@ const FALL: u32 = 3;
 #[test]
 fn what_dies_takes_nothing_with_it() {
     let network = Network::new(ORIGINS);
-    let checked = Configuration::of(ORIGINS).checked("[{ tcp: {}, interval: 500ms, timeout: 400ms, rise: 2, fall: 3 }]");
+    let checked = Configuration::of(ORIGINS).checked("[{ tcp: {}, interval: 500ms, timeout: 300ms, rise: 2, fall: 3 }]");
     let node = Node::start(&network, 0, &checked);
     let node = kill_and_start_again(&network, node, &checked);
     no_decapsulation(&network, &node);

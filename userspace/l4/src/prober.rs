@@ -22,13 +22,10 @@ use crate::frame::{Message, Way};
 use crate::load::Balancer;
 use crate::path::{self, Answer, NoWay, Path};
 use crate::plan::Plan;
-use crate::probes::{Door, Probes, Target};
+use crate::probes::{ANSWER_LOOK, Door, Probes, Target};
 
 /// Questions that may wait for their answers at once; more begin later.
 pub const PROBES_AT_ONCE: usize = 4_096;
-
-/// How soon answers are looked for while any is expected.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// Probes everything that clusters of VIPs want probed.
 pub struct Prober {
@@ -126,7 +123,7 @@ impl Prober {
     /// How long nothing is to be done, `most` at most.
     pub fn rest(&self, now: Duration, most: Duration) -> Duration {
         let due = self.probes.next().map_or(most, |next| next.saturating_sub(now));
-        if self.waiting.is_empty() { due.min(most) } else { due.min(LOOK).min(most) }
+        if self.waiting.is_empty() { due.min(most) } else { due.min(ANSWER_LOOK).min(most) }
     }
 
     /// Takes the answers that are there, and asks what is due.

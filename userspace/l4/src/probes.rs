@@ -14,6 +14,9 @@ use hashbrown::HashMap;
 use crate::mix::mix_bytes;
 use crate::tables::Family;
 
+/// How soon answers are looked for while any is expected: a timeout is seen so much later.
+pub(crate) const ANSWER_LOOK: Duration = Duration::from_millis(20);
+
 /// One thing that is asked of an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Target {
@@ -49,6 +52,18 @@ pub(crate) struct Rule {
     timeout: Duration,
     rise: u32,
     fall: u32,
+}
+
+impl Rule {
+    /// From one question to the next. What stops to answer right after it was asked is asked `fall` times within `fall` intervals, and the last
+    /// question has its timeout by then too: so while answers are missing, questions are closer together.
+    fn next_after(&self, is_failing: bool) -> Duration {
+        let gaps = self.fall.saturating_sub(1);
+        if !is_failing || gaps == 0 {
+            return self.interval;
+        }
+        self.interval.saturating_sub((self.timeout + ANSWER_LOOK) / gaps)
+    }
 }
 
 /// Everything that is probed.
@@ -106,8 +121,7 @@ impl Probes {
     /// Notes whether it answered, and says so when that changes whether its endpoint is up.
     pub fn answer(&mut self, target: &Target, answered: bool, now: Duration) -> Option<bool> {
         let probe = self.probes.get_mut(target)?;
-        // From one question to the next, so that failures in a row take no longer than answers do.
-        probe.at = now.max(probe.at + probe.rule.interval);
+        probe.at = now.max(probe.at + probe.rule.next_after(probe.is_up && !answered));
         probe.is_asked = false;
         if probe.is_up == answered {
             probe.others = 0;

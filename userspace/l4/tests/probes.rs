@@ -142,3 +142,33 @@ fn what_was_found_stays_and_what_is_new_is_as_the_maps_say() {
     let (cluster, first) = endpoint(&before, "edge", 0);
     assert!(probes.is_up(cluster, first));
 }
+
+#[test]
+fn down_within_interval_times_fall() {
+    let ms = Duration::from_millis;
+    // Interval, timeout, fall, and when at the latest an endpoint that stopped to answer at 0 is down.
+    for (interval, timeout, fall, latest) in
+        [(500, 300, 3, 1500), (2000, 1000, 3, 6000), (300, 100, 2, 600), (500, 400, 3, 500 + 3 * 420), (1000, 100, 1, 1120)]
+    {
+        let text = TEXT
+            .replace("interval: 2s, timeout: 1s, rise: 2, fall: 3", &format!("interval: {interval}ms, timeout: {timeout}ms, fall: {fall}"));
+        let (mut probes, _, due) = all_due(&text);
+        let target = &due.iter().find(|(target, _)| &*target.cluster == "edge").expect("it is").0;
+        // It answered at once, and then died.
+        let died = s(102);
+        assert_eq!(probes.answer(target, true, died), None);
+        let mut asked = 0;
+        let down = loop {
+            let at = probes.next().expect("it is asked again");
+            assert!(probes.due(at, usize::MAX).iter().any(|(one, _)| one == target));
+            asked += 1;
+            // A timeout is seen at the next look.
+            let seen = at + ms(timeout + 20);
+            if probes.answer(target, false, seen) == Some(false) {
+                break seen;
+            }
+        };
+        assert_eq!(asked, fall, "no fewer questions than were asked for");
+        assert!(down - died <= ms(latest), "{interval} {timeout} {fall}: {:?}", down - died);
+    }
+}
