@@ -41,7 +41,7 @@ enum Command {
     /// Print the JSON Schema of configuration files
     Schema,
     /// Look at this machine: what the engine can use, and what to set otherwise
-    Doctor,
+    Doctor(doctor::Options),
     /// Watch a running process: rates, errors, latencies, workers
     Top(top::Options),
     /// Have a running process finish what is under way and end
@@ -61,7 +61,7 @@ fn main() -> ExitCode {
         Command::Check(file) => Ok(commands::check(&file)),
         Command::Config(options) => Ok(commands::config(&options)),
         Command::Schema => commands::schema(),
-        Command::Doctor => Ok(doctor::run()),
+        Command::Doctor(options) => Ok(doctor::run(&options)),
         Command::Top(options) => top::run(&options),
         Command::Drain(admin) => commands::drain(&admin),
         Command::L4(command) => l4_command::run(&command),

@@ -1,9 +1,9 @@
 //! How many CPUs there are, how many of them are ours, and so how many workers.
 
 use core::num::NonZeroUsize;
-use std::thread;
+use std::{collections::BTreeSet, thread};
 
-use super::{Finding, read};
+use super::{Finding, network, read};
 
 pub(super) fn look() -> Vec<Finding> {
     let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get);
@@ -13,6 +13,11 @@ pub(super) fn look() -> Vec<Finding> {
     findings.push(quota(read("/proc/self/cgroup").as_deref().and_then(group_quota).as_deref()));
     findings.push(Finding::ok("workers unless told", workers));
     findings
+}
+
+/// The CPUs that workers may be on.
+pub(super) fn ours() -> BTreeSet<usize> {
+    affinity(&read("/proc/self/status").unwrap_or_default()).map(network::cpus).unwrap_or_default()
 }
 
 /// The CPUs that a process's status allows.

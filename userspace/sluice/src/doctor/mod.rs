@@ -5,11 +5,28 @@
 mod cpus;
 mod engine;
 mod kernel;
+mod network;
+mod vips;
 
 use core::fmt::{self, Display, Formatter};
-use std::{fs, process::ExitCode};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use crate::say;
+use clap::Args;
+
+use crate::{commands, say};
+use network::Look;
+
+/// For what.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// A configuration file: what its VIPs need is looked at too
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
 
 /// One thing looked at.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,8 +64,18 @@ impl Display for Finding {
 }
 
 /// Looks at everything.
-pub(crate) fn run() -> ExitCode {
-    let findings: Vec<Finding> = [engine::look(), kernel::look(), cpus::look()].into_iter().flatten().collect();
+pub(crate) fn run(options: &Options) -> ExitCode {
+    let snapshot = match options.config.as_deref().map(commands::read) {
+        None => None,
+        Some(Some(candidate)) => Some(candidate.snapshot().clone()),
+        // What is wrong with it has been said.
+        Some(None) => return ExitCode::FAILURE,
+    };
+    let has_vips = snapshot.as_ref().is_some_and(|snapshot| !snapshot.vips.is_empty());
+    let cpus = cpus::ours();
+    let interfaces = Look { root: Path::new("/"), cpus: &cpus, has_vips }.interfaces();
+    let vips = snapshot.map(|snapshot| vips::look(&snapshot)).unwrap_or_default();
+    let findings: Vec<Finding> = [engine::look(), kernel::look(), cpus::look(), interfaces, vips].into_iter().flatten().collect();
     findings.iter().for_each(say);
     match findings.iter().filter(|finding| finding.advice.is_some()).count() {
         0 => say("all in order"),
