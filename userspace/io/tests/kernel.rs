@@ -277,7 +277,9 @@ fn buffers_for_a_few_serve_many() {
     each_fallback(|ring| {
         let (descriptor, address) = listener();
         let mut clients: Vec<_> = (0..CONNECTIONS).map(|_| TcpStream::connect(address).unwrap()).collect();
-        clients.iter_mut().for_each(|client| client.write_all(&[7; BYTES]).unwrap());
+        for client in &mut clients {
+            client.write_all(&vec![7; BYTES]).unwrap();
+        }
         let whole = Rc::new(Cell::new(0));
         let (inner, count) = (ring.clone(), Rc::clone(&whole));
         ring.spawn(async move {
