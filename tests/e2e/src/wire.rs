@@ -130,15 +130,19 @@ impl Wire {
     /// Plays a case: steps separated by `;`, each a frame, or bytes after `=`, or after `>` what must come now (as `expect` has it). The error
     /// says what came instead.
     pub fn play(&mut self, script: &str, target: Target<'_>) -> Result<(), String> {
+        // What nobody waits between goes in one piece, so that it is not a matter of time what an answer meets.
+        let mut bytes = Vec::new();
         for step in script.split(';').map(str::trim).filter(|step| !step.is_empty()) {
-            match step.strip_prefix('>') {
-                Some(expected) => self.expect(expected.trim())?,
-                None => match step.strip_prefix('=') {
-                    Some(text) => self.send(text.trim().replace("\\r", "\r").replace("\\n", "\n").as_bytes()),
-                    None => self.send(&parse(step, target)),
-                },
+            if let Some(expected) = step.strip_prefix('>') {
+                self.send(&core::mem::take(&mut bytes));
+                self.expect(expected.trim())?;
+            } else if let Some(text) = step.strip_prefix('=') {
+                bytes.extend(text.trim().replace("\\r", "\r").replace("\\n", "\n").into_bytes());
+            } else {
+                bytes.extend(parse(step, target));
             }
         }
+        self.send(&bytes);
         Ok(())
     }
 

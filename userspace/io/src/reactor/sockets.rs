@@ -296,7 +296,8 @@ impl Reactor {
                     self.received.push(slot);
                 }
             }
-            Err(Errno::NOBUFS) => parked = !socket.flags.released,
+            // (Part of its credit may be here already: who takes that asks again.)
+            Err(Errno::NOBUFS) => parked = !socket.flags.released && socket.inbox.is_empty(),
             Err(Errno::CANCELED) => {}
             Err(errno) => socket.received_end = Some(Ended::Broken(errno)),
         }

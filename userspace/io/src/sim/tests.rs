@@ -3,7 +3,13 @@
 use std::rc::Rc;
 
 use buf::Chunk;
-use core::{cell::RefCell, future::poll_fn, net::SocketAddr, task::Poll, time::Duration};
+use core::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    net::SocketAddr,
+    task::Poll,
+    time::Duration,
+};
 use model::{Address, Instant};
 
 use super::{Chance, Chaos, Host, Random, Sim, World};
@@ -572,7 +578,8 @@ fn a_released_connection_is_not_armed_again() {
     ring.spawn(async move {
         let stream = listener.accept().await.unwrap();
         let first = stream.receive().await.unwrap();
-        // The only buffer is held, so the reception is parked; then both are given up in one turn.
+        // The only buffer is held, so the next reception is parked; then both are given up in one turn.
+        stream.arm();
         server.sleep(Duration::from_millis(100)).await;
         drop((stream, first));
         server.sleep(Duration::from_secs(2)).await;
@@ -581,6 +588,35 @@ fn a_released_connection_is_not_armed_again() {
     ring.run(|| *done.borrow());
     assert!(ring.counts().parked > 0);
     assert_eq!(ring.panics(), 0);
+}
+
+/// A reception that finds no buffer in its midst brings no more than its credit before somebody reads.
+#[test]
+fn who_does_not_read_gets_one_credit() {
+    let world = World::new(Chaos { window_bytes: 1 << 20..=1 << 20, ..Chaos::calm() });
+    let host = world.host("both");
+    let ring = Ring::sim(Sim::with_buffers(&world, host, 2, 4_096));
+    let listener = ring.listen(world.listen(host, address(PLACE)).unwrap());
+    let (client, server) = (ring.clone(), ring.clone());
+    let waiting = Rc::new(Cell::new(None));
+    ring.spawn(async move {
+        let stream = client.connect(&address(PLACE)).await.unwrap();
+        stream.write(|output| output.write(&[b'x'; 512 * 1024]));
+        client.sleep(Duration::from_secs(10)).await;
+    });
+    let found = Rc::clone(&waiting);
+    ring.spawn(async move {
+        let stream = listener.accept().await.unwrap();
+        stream.arm();
+        server.sleep(Duration::from_secs(1)).await;
+        let mut bytes = 0;
+        while let Poll::Ready(Ok(chunk)) = poll_fn(|_| Poll::Ready(stream.poll_receive())).await {
+            bytes += chunk.len();
+        }
+        found.set(Some(bytes));
+    });
+    ring.run(|| waiting.get().is_some());
+    assert!(waiting.get().is_some_and(|bytes| (1..=64 * 1024).contains(&bytes)), "{waiting:?}");
 }
 
 /// The byte that stands at a place of the stream.
