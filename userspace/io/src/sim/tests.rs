@@ -601,7 +601,7 @@ fn who_does_not_read_gets_one_credit() {
     let waiting = Rc::new(Cell::new(None));
     ring.spawn(async move {
         let stream = client.connect(&address(PLACE)).await.unwrap();
-        stream.write(|output| output.write(&[b'x'; 512 * 1024]));
+        stream.write(|output| output.write(&vec![b'x'; 512 * 1024]));
         client.sleep(Duration::from_secs(10)).await;
     });
     let found = Rc::clone(&waiting);
