@@ -18,6 +18,8 @@ mod network;
 mod random;
 mod ring;
 #[cfg(test)]
+mod stream_tests;
+#[cfg(test)]
 mod tests;
 mod trace;
 mod world;
