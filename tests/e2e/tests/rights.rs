@@ -1,0 +1,69 @@
+//! The kernel layer with the rights that its service has, and no others.
+
+use std::{fs, net::TcpListener};
+
+use e2e::{Setup, free_address, run};
+
+/// What `packaging/kernel-layer.conf` gives, in setpriv's words.
+fn given() -> String {
+    let unit = include_str!("../../../packaging/kernel-layer.conf");
+    let line = unit.lines().rev().find_map(|line| line.strip_prefix("AmbientCapabilities=")).expect("the unit says it");
+    line.split(' ').fold("-all".to_owned(), |all, one| format!("{all},+{}", one.trim_start_matches("CAP_").to_lowercase()))
+}
+
+/// Linux' numbers of CAP_NET_BIND_SERVICE, CAP_NET_ADMIN and CAP_BPF.
+const KEPT: u64 = 1 << 10 | 1 << 12 | 1 << 39;
+
+#[test]
+fn the_kernel_layer_runs_with_the_rights_of_its_service() {
+    let (web, listener) = (free_address(), TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    let origin = listener.local_addr().expect("it is bound");
+    let instance = format!("rights-{}", web.port());
+    let interface = format!("rights{}", web.port());
+    let _removed = Removed { interface: &interface, instance: &instance };
+    assert!(
+        run("ip", &["link", "add", &interface, "type", "veth", "peer", "name", &format!("peer{}", web.port())]).status.success(),
+        "it needs root"
+    );
+    assert!(run("ip", &["addr", "add", "198.18.7.1/30", "dev", &interface]).status.success());
+    assert!(run("ip", &["link", "set", &interface, "up"]).status.success());
+    let text = format!(
+        "l4: {{ instance: {instance}, interfaces: [{interface}], attach: generic }}
+vips:
+  shop: {{ addresses: [198.18.7.9], ports: [tcp/443], dsr: {{ via: ipip }}, to: edge }}
+listeners:
+  web: {{ bind: [\"{web}\"], tcp: {{ to: app }} }}
+clusters:
+  app: {{ endpoints: [\"{origin}\"], }}
+  edge: {{ endpoints: [198.18.7.2] }}
+"
+    );
+    // As the unit does before it starts; nobody is user 65534, and the folder is where the admin socket will be.
+    let folder = format!("/sys/fs/bpf/sluice/{instance}");
+    let (given, script) =
+        (given(), "chown 65534 .; chmod a+x /sys/fs/bpf /sys/fs/bpf/sluice; install -d -o 65534 -g 65534 -m 0700 \"$0\"; exec \"$@\"");
+    fs::create_dir_all("/sys/fs/bpf/sluice").expect("the BPF filesystem is mounted");
+    let (ambient, bounding) = (format!("--ambient-caps={given}"), format!("--bounding-set={given}"));
+    let inheritable = format!("--inh-caps={given}");
+    let under =
+        ["sh", "-c", script, &folder, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", &inheritable, &ambient, &bounding];
+    let sluice = Setup::new(text).with(&["--workers", "1"]).under(&under).start();
+    assert!(sluice.log().contains(&format!("the kernel layer takes packets of {interface} (generic")), "{}", sluice.log());
+    let status = fs::read_to_string(format!("/proc/{}/status", sluice.process().as_raw_nonzero())).expect("the process is there");
+    let permitted = status.lines().find_map(|line| line.strip_prefix("CapPrm:")).expect("Linux tells it");
+    assert_eq!(u64::from_str_radix(permitted.trim(), 16).ok(), Some(KEPT), "{permitted}");
+}
+
+/// What the test leaves in the kernel, taken away.
+struct Removed<'a> {
+    interface: &'a str,
+    instance: &'a str,
+}
+
+impl Drop for Removed<'_> {
+    fn drop(&mut self) {
+        let folder = format!("/sys/fs/bpf/sluice/{}", self.instance);
+        drop(run("rm", &["-rf", &folder]));
+        drop(run("ip", &["link", "del", self.interface]));
+    }
+}
