@@ -2,9 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
 use e2e::{Authority, Client, Origin, Setup, Stage, eventually, free_address, load, run, tally};
-use std::{env, net::SocketAddr};
+use std::{env, net::SocketAddr, time::Instant};
 
-/// Replacements of a certificate under load; `SLUICE_REPLACEMENTS=1000 cargo test -p e2e --test tls replaced` is the long way.
+/// Replacements of a certificate under load; `SLUICE_REPLACEMENTS=1000 cargo test --release -p e2e --test tls replaced -- --nocapture`
+/// is the long way and says how long it took.
 const REPLACEMENTS: u32 = 50;
 
 /// What `openssl s_client` says of a listener.
@@ -150,6 +151,7 @@ fn certificates_replaced_under_load() {
     let metric = |name: &str| stage.sluice.metrics().sum(name, &["listener=\"secure\""]);
     eventually("the load is on", || metric("sluice_downstream_connections_active") == 10);
     let generation = || stage.sluice.metrics().sum("sluice_config_generation", &[]);
+    let begun = Instant::now();
     for _ in 0..times {
         let old = generation();
         let (cert, key) = stage.authority.make(&e2e::HOSTS);
@@ -157,6 +159,7 @@ fn certificates_replaced_under_load() {
         eventually("the certificate is in force", || generation() > old);
         assert_eq!(metric("sluice_downstream_connections_active"), 10, "no connection is closed");
     }
+    println!("{times} certificates replaced in {:.1?}", begun.elapsed());
     assert_eq!(tally(others), (u64::from(times) * 100, 0));
     assert_eq!(metric("sluice_downstream_connections_total"), 10);
 }
