@@ -47,8 +47,7 @@ fn story(packet: &Packet) -> Step<Verdict> {
     }
     let envelope = open(packet, outer)?;
     if envelope.others.1 > 0
-        && let Ok(mut segment) = parse::network(packet, envelope.inside, envelope.kind)
-        && is_unknown(packet, &mut segment)
+        && is_unknown(packet, envelope.inside, envelope.kind)
         && let Some(end) = pass_on(packet, &envelope, settings)?
     {
         return Ok(end);
@@ -122,14 +121,16 @@ fn gue(packet: &Packet, envelope: &mut Envelope) -> Step<u8> {
     }
 }
 
-/// Is it a segment under way that no socket here knows?
-#[inline(always)]
-fn is_unknown(packet: &Packet, segment: &mut Parsed) -> bool {
+/// Is it a segment under way that no socket here knows? A function of its own: what the verifier follows behind it, it follows for two answers
+/// and not for each way through the packet inside.
+#[inline(never)]
+fn is_unknown(packet: &Packet, inside: usize, kind: u16) -> bool {
+    let Ok(mut segment) = parse::network(packet, inside, kind) else { return false };
     segment.flow.protocol == protocols::TCP
         && segment.piece == Piece::Whole
-        && parse::transport(packet, segment).is_ok()
+        && parse::transport(packet, &mut segment).is_ok()
         && !segment.is_syn()
-        && socket::owner(packet, segment) == Owner::Nobody
+        && socket::owner(packet, &segment) == Owner::Nobody
 }
 
 /// Send the envelope to the next owner that is named; its name, and ours, are taken out. `None` when we were the last.
