@@ -73,6 +73,7 @@ reasons! {
     Allowed false "allowed" "The source is on the allow list.",
     Steered false "quic_steered" "A QUIC packet went by its connection id.",
     TranslatedBack false "translated_back" "A packet of an origin was translated back to its VIP.",
+    ByRoutes false "by_routes" "The next hop to a backend was not written down: the kernel's routes were asked for the packet.",
 }
 
 /// The size of `REASONS`: room for more without a new layout.

@@ -15,6 +15,7 @@ mod decap;
 mod flow;
 mod guard;
 mod hash;
+mod hop;
 mod nat;
 mod probe;
 mod quic;
@@ -36,6 +37,7 @@ pub use guard::{
     v6_filter_bits,
 };
 pub use hash::{flow_hash, slot_of};
+pub use hop::{HOP_KNOWN, HopFrame};
 pub use nat::{NatFlow, Origin, OriginKey, PoolAddress, PoolKey};
 pub use probe::{PROBE_ACCEPTED, PROBE_NO_WAY, PROBE_PORT_FIRST, PROBE_PORTS, PROBE_REFUSED, PROBE_WAITING, ProbeFrame};
 pub use quic::{QUIC_ID_BYTES, QuicId, QuicKey};

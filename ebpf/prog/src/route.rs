@@ -111,8 +111,13 @@ pub fn to_backend(packet: &Packet, backend: &Backend, settings: &Settings, link:
     if let Some(hop) = known(packet, backend, settings, link.own()) {
         return Ok(hop);
     }
-    let source = if backend.address.is_v4() { &settings.source_v4 } else { &settings.source_v6 };
-    by_routes(packet, source, &backend.address)
+    by_routes(packet, source_for(&backend.address, settings), &backend.address)
+}
+
+/// Our own address of the same family as another's.
+#[inline(always)]
+pub fn source_for<'a>(destination: &Address, settings: &'a Settings) -> &'a Address {
+    if destination.is_v4() { &settings.source_v4 } else { &settings.source_v6 }
 }
 
 /// The next hop to a backend, when its entry or the settings name it; `own` is the MAC that the packet came to.

@@ -65,6 +65,8 @@ unsafe impl Wire for abi::Candidates {}
 unsafe impl Wire for abi::Address {}
 // SAFETY: repr(C), six halves.
 unsafe impl Wire for abi::ProbeFrame {}
+// SAFETY: repr(C), five words and twelve bytes.
+unsafe impl Wire for abi::HopFrame {}
 
 impl Macs {
     /// Of two MACs.

@@ -182,7 +182,7 @@ fn next(plan: &Plan, states: &States, now_s: u32) -> Plan {
         gateway_mac: [2, 0, 0, 0, 0, 9],
         ..Machine::default()
     };
-    plan.next(Wishes { snapshot: &snapshot(states), is_up: &is_up, machine, now_s }).expect("a plan")
+    plan.next(Wishes { snapshot: &snapshot(states), is_up: &is_up, hop: &|_| None, machine, now_s }).expect("a plan")
 }
 
 /// A packet of a few clients, most of them to a VIP.

@@ -22,6 +22,7 @@ const SHORTEST: Duration = Duration::from_millis(1);
 pub struct Flow {
     stream: TcpStream,
     sent: u32,
+    heard: u32,
 }
 
 impl Flow {
@@ -30,7 +31,7 @@ impl Flow {
         let stream = TcpStream::connect_timeout(&vip.at(7), PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, sent: 0 })
+        Ok(Self { stream, sent: 0, heard: 0 })
     }
 
     /// Sends something and gets it back; an error is a broken connection.
@@ -44,11 +45,18 @@ impl Flow {
         self.stream.write_all(&self.sent.to_be_bytes())
     }
 
+    /// Everything that is still to come back, what somebody did not wait for any more too.
     fn hear(&mut self) -> io::Result<()> {
-        let word = self.sent.to_be_bytes();
-        let mut back = [0; 4];
-        self.stream.read_exact(&mut back)?;
-        if back == word { Ok(()) } else { Err(io::Error::other(format!("{back:?} came back for {word:?}"))) }
+        while self.heard < self.sent {
+            let mut back = [0; 4];
+            self.stream.read_exact(&mut back)?;
+            self.heard += 1;
+            let word = self.heard.to_be_bytes();
+            if back != word {
+                return Err(io::Error::other(format!("{back:?} came back for {word:?}")));
+            }
+        }
+        Ok(())
     }
 }
 

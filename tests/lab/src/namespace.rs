@@ -73,6 +73,16 @@ impl Namespace {
         self.inside(|| fs::write(&path, value)).unwrap_or_else(|error| panic!("{path}: {error}"));
     }
 
+    /// IPv4 packets that its stack forwarded.
+    pub fn forwarded(&self) -> u64 {
+        let text = self.inside(|| fs::read_to_string("/proc/thread-self/net/snmp")).expect("procfs");
+        // The names in one line, the numbers in the next.
+        let mut lines = text.lines().filter(|line| line.starts_with("Ip:")).map(str::split_whitespace);
+        let (names, numbers) = (lines.next().expect("names"), lines.next().expect("numbers"));
+        let count = names.zip(numbers).find(|(name, _)| *name == "ForwDatagrams").expect("it is counted").1;
+        count.parse().expect("a number")
+    }
+
     /// A wire from `here` to `there` of another namespace. Packets on it are as they would be on a real one: each with its checksum, none larger
     /// than the interface says.
     pub fn wire(&self, here: &str, other: &Self, there: &str, mtu: u32) {

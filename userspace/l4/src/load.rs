@@ -3,9 +3,9 @@
 //! Dropping a [`Balancer`] changes nothing for packets: maps and attachments are pinned. Only [`Folder::remove`] ends it.
 
 use crate::attach::{self, AttachError, Attachment, Wish};
-use crate::path;
 use crate::pin::{Folder, Left, PinError};
 use crate::programs;
+use crate::{hops, path};
 use aya::maps::{Map, MapError};
 use aya::programs::{ProgramError, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader};
@@ -84,8 +84,10 @@ impl Balancer {
         }
         let mut ebpf = loader.load(programs::BALANCER)?;
         program(&mut ebpf)?.load()?;
-        let probe: &mut Xdp = ebpf.program_mut(path::PROGRAM).ok_or(ProgramError::NotLoaded)?.try_into()?;
-        probe.load()?;
+        for name in [path::PROGRAM, hops::PROGRAM] {
+            let asked: &mut Xdp = ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?.try_into()?;
+            asked.load()?;
+        }
         let mut balancer = Self { ebpf, folder, adopted: left == Left::Maps };
         if !balancer.adopted {
             // From now on they are ours, even if nothing else is ever written.

@@ -140,7 +140,7 @@ pub(crate) fn forget(balancer: &mut Balancer, token: u32) -> Result<(), MapError
 }
 
 /// `struct xdp_md` for a frame of so many bytes that came in by an interface.
-fn context(bytes: usize, interface: u32) -> [u8; 24] {
+pub(crate) fn context(bytes: usize, interface: u32) -> [u8; 24] {
     let mut context = [0; 24];
     // data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex
     context[4..8].copy_from_slice(&u32::try_from(bytes).unwrap_or(u32::MAX).to_ne_bytes());

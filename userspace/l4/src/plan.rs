@@ -11,6 +11,7 @@ use config::{Cluster, ClusterSlot, Endpoint, Snapshot, State};
 use hashbrown::HashMap;
 use model::Address;
 
+use crate::hops::Hop;
 use crate::numbers::{Identity, Numbers};
 use crate::probes::Target;
 use crate::services;
@@ -97,7 +98,7 @@ pub struct Machine {
     pub source_v4: Option<Ipv4Addr>,
     /// The same for IPv6.
     pub source_v6: Option<Ipv6Addr>,
-    /// The next hop of backends whose MAC the kernel is not asked for; zero asks for each packet.
+    /// The next hop of backends of which no other is known; zero has the kernel asked for each packet.
     pub gateway_mac: Mac,
     /// Bytes of the largest packet that the interfaces take; 0 is 1500.
     pub mtu: u16,
@@ -112,6 +113,8 @@ pub struct Wishes<'a> {
     pub snapshot: &'a Snapshot,
     /// Whether an endpoint of a cluster answers.
     pub is_up: &'a dyn Fn(&Cluster, &Endpoint) -> bool,
+    /// The next hop to an address, where it is known.
+    pub hop: &'a dyn Fn(IpAddr) -> Option<Hop>,
     /// The machine.
     pub machine: Machine,
     /// Seconds since boot.
@@ -208,8 +211,8 @@ impl Plan {
 
     /// The addresses of all backends that packets may still go to.
     pub fn backend_addresses(&self) -> Vec<IpAddr> {
-        let live = self.backends.iter().filter(|(number, backend)| **number != 0 && !backend.address.is_none());
-        let mut addresses: Vec<IpAddr> = live.map(|(_, backend)| IpAddr::from(backend.address.bytes()).to_canonical()).collect();
+        let live = self.backends.iter().filter(|(number, _)| **number != 0);
+        let mut addresses: Vec<IpAddr> = live.filter_map(|(_, backend)| address_of(backend)).collect();
         addresses.sort_unstable();
         addresses.dedup();
         addresses
@@ -249,7 +252,6 @@ impl Plan {
                 let backend = Backend {
                     address: services::address(address.ip()),
                     port: address.port().to_be(),
-                    mac: wishes.machine.gateway_mac,
                     mtu: wishes.machine.mtu,
                     flags,
                     ..Backend::default()
@@ -257,6 +259,16 @@ impl Plan {
                 self.backends.insert(number, backend);
                 self.backend_names.insert(number, (cluster.name.clone(), endpoint.name.clone()));
             }
+        }
+        self.place_hops(wishes);
+    }
+
+    /// Those that are gone too: flows that are kept may still go there.
+    fn place_hops(&mut self, wishes: Wishes<'_>) {
+        let unknown = Hop { mac: wishes.machine.gateway_mac, ..Hop::default() };
+        for backend in self.backends.values_mut() {
+            let hop = address_of(backend).and_then(wishes.hop).unwrap_or(unknown);
+            (backend.mac, backend.source_mac, backend.interface) = (hop.mac, hop.source_mac, hop.interface);
         }
     }
 
@@ -308,6 +320,11 @@ fn tables_wanted(snapshot: &Snapshot) -> BTreeMap<(ClusterSlot, Family), Arc<Clu
 fn clusters(tables: &BTreeMap<(ClusterSlot, Family), Arc<Cluster>>) -> impl Iterator<Item = &Arc<Cluster>> {
     let mut before = None;
     tables.iter().filter_map(move |((slot, _), cluster)| (before.replace(*slot) != Some(*slot)).then_some(cluster))
+}
+
+/// The address that packets to a backend go to; none of a number that was never given out.
+fn address_of(backend: &Backend) -> Option<IpAddr> {
+    (!backend.address.is_none()).then(|| IpAddr::from(backend.address.bytes()).to_canonical())
 }
 
 fn backend_identity(cluster: &Cluster, endpoint: &Endpoint) -> Identity {

@@ -69,7 +69,7 @@ impl Node {
         );
         let snapshot = compile(&load_text(Path::new("/l4.yaml"), text).expect("YAML"), None).expect("a configuration");
         let is_up = |_: &Cluster, endpoint: &Endpoint| !down.iter().any(|down| **down == *endpoint.name);
-        let wishes = Wishes { snapshot: &snapshot, is_up: &is_up, machine: Machine::default(), now_s: self.now_s };
+        let wishes = Wishes { snapshot: &snapshot, is_up: &is_up, hop: &|_| None, machine: Machine::default(), now_s: self.now_s };
         self.plan = self.plan.next(wishes).expect("a plan");
     }
 

@@ -30,7 +30,8 @@ fn snapshot(text: &str) -> Snapshot {
 fn next(plan: &Plan, text: &str, down: &[&str], now_s: u32) -> Plan {
     let snapshot = snapshot(text);
     let is_up = |_: &Cluster, endpoint: &Endpoint| !down.contains(&&*endpoint.name);
-    plan.next(Wishes { snapshot: &snapshot, is_up: &is_up, machine: Machine { cpus: 2, ..Machine::default() }, now_s }).expect("a plan")
+    plan.next(Wishes { snapshot: &snapshot, is_up: &is_up, hop: &|_| None, machine: Machine { cpus: 2, ..Machine::default() }, now_s })
+        .expect("a plan")
 }
 
 /// Maps that do what the kernel's do, and complain of what leads nowhere.
@@ -289,7 +290,7 @@ fn more_than_the_kernel_has_room_for_is_refused() {
         "version: 1\nclusters: {{ a: {{ endpoints: [{}] }} }}\nvips: {{ a: {{ addresses: [10.255.0.1], ports: [all], dsr: l2, to: a }} }}",
         endpoints.join(", ")
     );
-    let wishes = Wishes { snapshot: &snapshot(&text), is_up: &|_, _| true, machine: Machine::default(), now_s: 1 };
+    let wishes = Wishes { snapshot: &snapshot(&text), is_up: &|_, _| true, hop: &|_| None, machine: Machine::default(), now_s: 1 };
     assert_eq!(Plan::default().next(wishes).err(), Some(PlanFault::TooMany { what: "backends", limit: 65_535 }));
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use config::{Attach, Cluster, Endpoint, L4, Snapshot};
-use l4::{Balancer, Folder, Machine, Mode, Neighbours, Plan, Prober, Wish, Wishes};
+use l4::{Balancer, Folder, Hops, Machine, Mode, Neighbours, Plan, Prober, Wish, Wishes};
 use nix::{
     ifaddrs::getifaddrs,
     sys::socket::{SockaddrIn, SockaddrIn6},
@@ -37,6 +37,9 @@ pub(crate) struct Kernel {
     plan: Plan,
     prober: Prober,
     neighbours: Neighbours,
+    hops: Hops,
+    /// The numbers of the interfaces that packets come in by.
+    interfaces: Vec<u32>,
     /// Pins and flows of full NAT, when they were looked at last.
     kept: (usize, usize),
     guards: Guards,
@@ -78,9 +81,11 @@ impl Kernel {
             Ok(steer) => Some(steer),
         };
         let prober = Prober::open().context("backends cannot be probed")?;
-        let mut kernel =
-            Self { balancer, plan, prober, neighbours: Neighbours::default(), kept: (0, 0), guards, steer, snapshot: Arc::clone(snapshot) };
-        kernel.apply(snapshot)?;
+        let hops = Hops::open().context("next hops cannot be watched")?;
+        let (neighbours, snapshot) = (Neighbours::default(), Arc::clone(snapshot));
+        let mut kernel = Self { balancer, plan, prober, neighbours, hops, interfaces: Vec::new(), kept: (0, 0), guards, steer, snapshot };
+        let snapshot = Arc::clone(&kernel.snapshot);
+        kernel.apply(&snapshot)?;
         kernel.neighbours.refresh(&kernel.plan.backend_addresses());
         kernel.attach(&snapshot.l4)?;
         Ok(kernel)
@@ -109,6 +114,7 @@ impl Kernel {
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
             }
             let probed = self.probe();
+            let hopped = self.follow_hops();
             let weighed = self.steer.as_mut().map_or(Ok(()), Steer::weigh);
             let ticked = if ticks_at <= now() {
                 (tick, ticks_at) = (tick.wrapping_add(1), now() + TICK);
@@ -116,7 +122,7 @@ impl Kernel {
             } else {
                 Ok(())
             };
-            for error in [probed, weighed, ticked].into_iter().filter_map(Result::err) {
+            for error in [probed, hopped, weighed, ticked].into_iter().filter_map(Result::err) {
                 tracing::error!("the kernel layer: {error:#}");
             }
         }
@@ -145,12 +151,23 @@ impl Kernel {
         if turned.is_empty() { Ok(()) } else { self.apply(&Arc::clone(&self.snapshot)) }
     }
 
+    /// Takes over what the kernel says of next hops, when that is another thing than before.
+    fn follow_hops(&mut self) -> Result<()> {
+        if !self.hops.is_due(now()) {
+            return Ok(());
+        }
+        let is_other = self.hops.look(&self.balancer, &self.plan.backend_addresses(), &self.interfaces, now);
+        if is_other { self.apply(&Arc::clone(&self.snapshot)) } else { Ok(()) }
+    }
+
     fn change(&mut self, snapshot: &Arc<Snapshot>, roster: Roster) -> Result<()> {
         if steer::is_needed(snapshot) && self.steer.is_none() {
             self.steer = Some(Steer::open(&Folder::of_instance(&self.snapshot.l4.instance)?, &self.snapshot.l4.instance)?);
         }
         self.guards.take(&snapshot.l4, &mut self.balancer)?;
         self.apply(snapshot)?;
+        self.neighbours.refresh(&self.plan.backend_addresses());
+        self.hops.look_anew();
         if let Some(steer) = &mut self.steer {
             steer.take(roster, snapshot, &self.plan.service_names)?;
         }
@@ -167,8 +184,9 @@ impl Kernel {
         // What is probed is as it was found, what is not probed yet as the maps have it, and what is not probed at all is up.
         self.prober.take(snapshot, &|cluster, endpoint| self.plan.was_up(cluster, endpoint), now());
         let is_up = |cluster: &Cluster, endpoint: &Endpoint| self.prober.is_up(cluster, endpoint);
-        let wishes =
-            Wishes { snapshot, is_up: &is_up, machine: Machine { guard: self.guards.number(), ..machine(&snapshot.l4) }, now_s: now_s() };
+        let hop = |address| self.hops.get(address);
+        let machine = Machine { guard: self.guards.number(), ..machine(&snapshot.l4) };
+        let wishes = Wishes { snapshot, is_up: &is_up, hop: &hop, machine, now_s: now_s() };
         let next = self.plan.next(wishes)?;
         l4::apply(&mut self.balancer, &self.plan, &next).context("a map cannot be written")?;
         self.plan = next;
@@ -186,6 +204,8 @@ impl Kernel {
         for interface in &interfaces {
             warn_of_no_forwarding(interface);
         }
+        self.interfaces = interfaces.iter().filter_map(|interface| number(interface)).collect();
+        self.hops.look_anew();
         let wishes: Vec<(&str, Wish)> = interfaces.iter().map(|interface| (&**interface, wish)).collect();
         for attachment in self.balancer.attach(&wishes)? {
             let mode = match attachment.mode {
@@ -199,8 +219,12 @@ impl Kernel {
 
     /// The process ends as it was meant to: what only it needs is put back.
     fn end(&mut self) {
-        if let Err(error) = self.balancer.set_cookies(false) {
-            tracing::warn!("the kernel layer: {error}");
+        // Nobody follows next hops any more: the kernel does.
+        self.hops.forget();
+        let applied = self.apply(&Arc::clone(&self.snapshot));
+        let settled = self.balancer.set_cookies(false).map_err(anyhow::Error::from);
+        for error in [applied, settled].into_iter().filter_map(Result::err) {
+            tracing::warn!("the kernel layer: {error:#}");
         }
     }
 
@@ -267,7 +291,11 @@ fn now() -> Duration {
 
 /// The number of the first interface that packets come in by; 0 when there is none.
 fn first_interface(l4: &L4) -> u32 {
-    interfaces(l4).first().and_then(|name| nix::net::if_::if_nametoindex(&**name).ok()).unwrap_or(0)
+    interfaces(l4).first().and_then(|name| number(name)).unwrap_or(0)
+}
+
+fn number(interface: &str) -> Option<u32> {
+    nix::net::if_::if_nametoindex(interface).ok()
 }
 
 /// What the plan has to know of this machine.

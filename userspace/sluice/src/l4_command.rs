@@ -10,6 +10,7 @@ use abi::{
 };
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
+use config::{Cluster, Endpoint};
 use l4::{Balancer, Folder, LocalRoutes, Plan, Wishes};
 
 use crate::commands;
@@ -77,8 +78,8 @@ fn show(instance: &Instance) -> Result<ExitCode> {
     }
     let held = Plan::adopt(balancer.held().context("the maps cannot be read")?);
     // The configuration knows the names of what the maps have by number.
-    let wishes =
-        Wishes { snapshot, is_up: &|cluster, endpoint| held.was_up(cluster, endpoint), machine: machine(&snapshot.l4), now_s: now_s() };
+    let is_up = |cluster: &Cluster, endpoint: &Endpoint| held.was_up(cluster, endpoint);
+    let wishes = Wishes { snapshot, is_up: &is_up, hop: &|_| None, machine: machine(&snapshot.l4), now_s: now_s() };
     let named = held.next(wishes)?;
     say(format_args!("{:<32} {:<28} {:>14} {:>18}", "service", "mode", "packets", "bytes"));
     for (number, name) in &named.service_names {

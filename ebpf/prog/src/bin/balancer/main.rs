@@ -1,4 +1,5 @@
-//! The program at the interfaces of a balancer: its entry, and its rooms. Beside it the one that puts probes on their way.
+//! The program at the interfaces of a balancer: its entry, and its rooms. Beside it the ones that put probes on their way and ask
+//! for next hops.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 #![cfg_attr(not(target_arch = "bpf"), expect(dead_code, reason = "built for this machine only so that the lints see it"))]
 #![cfg_attr(target_arch = "bpf", expect(unsafe_code, reason = "sections and symbols are how the loader finds a program"))]
@@ -11,6 +12,7 @@ mod count;
 mod encap;
 mod fragment;
 mod guard;
+mod hop;
 mod icmp;
 mod maps;
 mod nat;
@@ -40,6 +42,12 @@ mod program {
     #[xdp]
     pub(crate) fn probe(context: XdpContext) -> u32 {
         crate::probe::probe(&Packet::new(context.as_ptr().cast()))
+    }
+
+    /// Ask for a next hop. It is never attached either: userspace writes what it says into `BACKENDS`.
+    #[xdp]
+    pub(crate) fn hop(context: XdpContext) -> u32 {
+        crate::hop::hop(&Packet::new(context.as_ptr().cast()))
     }
 
     #[panic_handler]

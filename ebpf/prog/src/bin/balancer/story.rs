@@ -193,9 +193,19 @@ pub(crate) fn enclose(packet: &Packet, found: &Found, delivery: &Delivery<'_>) -
         return Err(icmp::too_big(packet, parsed, mtu - overhead, settings)?);
     }
     let link = Link::read(packet, parsed)?;
-    let hop = route::to_backend(packet, backend, settings, &link).map_err(unresolved)?;
+    let hop = next_hop(packet, delivery, &link).map_err(unresolved)?;
     encap::seal(packet, found.service.via, &Letter { parsed, backend, choice, link: &link, hop: &hop, settings })?;
     Ok(hop)
+}
+
+/// The next hop to the backend; that the kernel's routes are asked for it is counted.
+#[inline(always)]
+fn next_hop(packet: &Packet, delivery: &Delivery<'_>, link: &Link) -> Step<Hop> {
+    let Delivery { backend, settings, .. } = delivery;
+    if !route::is_known(backend, settings) {
+        count::reason(Reason::ByRoutes);
+    }
+    route::to_backend(packet, backend, settings, link)
 }
 
 /// A packet for another machine is nothing that our stack could send there.
@@ -207,10 +217,9 @@ fn unresolved(_: Verdict) -> Verdict {
 /// Translation: to the origin under other ends.
 #[inline(always)]
 fn cross(packet: &Packet, delivery: &Delivery<'_>, ends: &Ends) -> Step<Verdict> {
-    let Delivery { parsed, backend, settings, .. } = delivery;
-    let link = Link::read(packet, parsed)?;
-    nat::translate(packet, parsed, ends)?;
-    let hop = route::to_backend(packet, backend, settings, &link)?;
+    let link = Link::read(packet, delivery.parsed)?;
+    nat::translate(packet, delivery.parsed, ends)?;
+    let hop = next_hop(packet, delivery, &link)?;
     hop.write(packet)?;
     Ok(hop.send())
 }
