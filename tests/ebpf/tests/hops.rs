@@ -85,7 +85,9 @@ fn what_the_kernel_says_is_followed() {
         ("no interface", &["link del out"], &one, [None, None]),
     ] {
         let before = backends.map(|backend| hops.get(backend));
-        commands.iter().for_each(|text| command(text));
+        for text in commands {
+            command(text);
+        }
         if commands.is_empty() {
             hops.look_anew();
         }

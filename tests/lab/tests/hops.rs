@@ -62,7 +62,9 @@ fn another_route(network: &Network, node: &Node, flows: &mut Flows) {
     let vips: Vec<Vip> = FORWARDED.into_iter().filter(|vip| ["ipip-4", "gue-4"].contains(&vip.to_string().as_str())).collect();
     network.client.inside(|| enveloped.open(&vips, FLOWS));
     let other = &network.nodes[1];
-    ["all", "eth0"].iter().for_each(|of| other.set(&format!("ipv4/conf/{of}/send_redirects"), "0"));
+    for setting in ["ipv4/conf/all/send_redirects", "ipv4/conf/eth0/send_redirects"] {
+        other.set(setting, "0");
+    }
     network.nodes[0].ip("route add 10.0.0.21/32 via 10.0.0.12");
     let before = other.forwarded();
     eventually("packets go by the other node", || {

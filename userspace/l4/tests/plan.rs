@@ -1,11 +1,12 @@
 //! Plans against maps that are played: what configuration and health ask for, what is written for a change, and what another process
 //! finds.
 
+use std::net::IpAddr;
 use std::path::Path;
 
 use abi::{Away, AwayKey, OWNER, PortKey, Service, backend_flags, protocols, service_flags};
 use config::{Cluster, Endpoint, Snapshot, compile, load_text};
-use l4::{Held, Machine, Maps, Plan, PlanFault, Wishes, Write, apply, diff, stale_pins};
+use l4::{Held, Hop, Machine, Maps, Plan, PlanFault, Wishes, Write, apply, diff, stale_pins};
 
 const EDGE: &str = "
 version: 1
@@ -292,6 +293,35 @@ fn more_than_the_kernel_has_room_for_is_refused() {
     );
     let wishes = Wishes { snapshot: &snapshot(&text), is_up: &|_, _| true, hop: &|_| None, machine: Machine::default(), now_s: 1 };
     assert_eq!(Plan::default().next(wishes).err(), Some(PlanFault::TooMany { what: "backends", limit: 65_535 }));
+}
+
+/// Flows that are kept go on to backends that are gone, so their next hops are followed too.
+#[test]
+fn next_hops_stand_in_every_backend() {
+    let hop = |mac: u8| Hop { mac: [2, 0, 0, 0, 0, mac], source_mac: [2, 0, 0, 0, 1, 0], interface: 3 };
+    let with = |plan: &Plan, text: &str, known: &[(&str, Hop)]| {
+        let known: Vec<(IpAddr, Hop)> = known.iter().map(|(address, hop)| (address.parse().expect("an address"), *hop)).collect();
+        let find = |address: IpAddr| known.iter().find(|(of, _)| *of == address).map(|(_, hop)| *hop);
+        let wishes = Wishes { snapshot: &snapshot(text), is_up: &|_, _| true, hop: &find, machine: Machine::default(), now_s: 1 };
+        plan.next(wishes).expect("a plan")
+    };
+    let text = |origins: &str| {
+        format!(
+            "version: 1\nclusters: {{ a: {{ endpoints: [{origins}] }} }}\nvips: {{ a: {{ addresses: [10.255.0.1], ports: [all], dsr: ipip, to: a }} }}"
+        )
+    };
+    let both = with(&Plan::default(), &text("10.0.0.1, \"fd00::1\""), &[("10.0.0.1", hop(1))]);
+    let hops = |plan: &Plan| {
+        let all = plan.backends.values().map(|backend| (backend.address.is_v4(), backend.mac, backend.source_mac, backend.interface));
+        let mut all: Vec<_> = all.collect();
+        all.sort_unstable();
+        all
+    };
+    let of = |is_v4: bool, hop: Hop| (is_v4, hop.mac, hop.source_mac, hop.interface);
+    assert_eq!(hops(&both), [of(false, Hop::default()), of(true, hop(1))]);
+    let gone = with(&both, &text("\"fd00::1\""), &[("10.0.0.1", hop(2)), ("fd00::1", hop(3))]);
+    assert_eq!(hops(&gone), [of(false, hop(3)), of(true, hop(2))]);
+    assert_eq!(diff(&gone, &with(&gone, &text("\"fd00::1\""), &[("fd00::1", hop(3))])).len(), 1, "its entry alone is written");
 }
 
 #[test]
