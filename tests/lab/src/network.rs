@@ -9,7 +9,7 @@ use e2e::sluice_command;
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::LinkAddr;
 
-use crate::flood::{Flood, SOURCES, Wire};
+use crate::flood::{Flood, SOURCES_V4, SOURCES_V6, Wire};
 use crate::namespace::Namespace;
 use crate::services::Services;
 use crate::vip::{Family, VIPS, Vip};
@@ -147,7 +147,8 @@ impl Network {
         // Nobody is there to answer to. Origins know it at once: what else they would do about a SYN costs CPUs of their own elsewhere, and here
         // the very one that the flood needs.
         for namespace in self.origins.iter().chain([&self.router]) {
-            namespace.ip(&format!("route replace blackhole {SOURCES}"));
+            namespace.ip(&format!("route replace blackhole {SOURCES_V4}"));
+            namespace.ip(&format!("-6 route replace blackhole {SOURCES_V6}"));
         }
         self.router.inside(|| Flood::start(wire, to, cpu, per_second))
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use e2e::pause;
 use lab::{Configuration, Flows, Member, Network, Node, VIPS, is_full};
 
-/// How the rolling restart is done: by how many backends, with how many flows, how long each state lasts, how long idle flows are idle at least.
+/// How the rolling restart is done: by how many backends, with how many flows, from one change to the next, how long idle flows are idle at least.
 struct Scale {
     backends: usize,
     flows: usize,
@@ -55,12 +55,17 @@ fn rolling_restart(network: &Network, node: &Node, all: &Configuration, scale: &
     let (mut idle, mut begun) = (Flows::default(), Flows::default());
     network.client.inside(|| idle.open(&VIPS, scale.flows / 2));
     let began = Instant::now();
+    let mut due = Duration::ZERO;
+    let mut wait = || {
+        due += scale.state;
+        pause(due.saturating_sub(began.elapsed()));
+    };
     for backend in 0..scale.backends {
         node.apply(network, &all.clone().with(backend, Member::Out));
         network.client.inside(|| begun.open(&VIPS, scale.flows / 2 / scale.backends));
-        pause(scale.state);
+        wait();
         node.apply(network, all);
-        pause(scale.state);
+        wait();
     }
     pause(scale.idle.saturating_sub(began.elapsed()));
     let lasted = began.elapsed();

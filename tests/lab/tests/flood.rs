@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use e2e::{eventually, pause};
-use lab::{Configuration, FORWARDED, Flow, Member, Network, Node, Sent, VIPS, Vip, is_full, spare_cpu};
+use lab::{Configuration, Flow, Member, Network, Node, Sent, VIPS, Vip, is_full, spare_cpu};
 
 const ORIGINS: usize = 3;
 /// The echo service.
@@ -31,13 +31,17 @@ fn who_means_it_is_served() {
     all.l4 = format!(", limits: {{ pins: {PINS} }}, cookies: {{ above: {COOKIES_ABOVE} }}");
     let node = Node::start(&network, 0, &all);
     node.apply(&network, &all.with(1, Member::Drained));
-    let sent = [one_drained(&network, &node, cpu), cookies(&network, &node, cpu)];
+    let mut sent = ["ipip-4", "ipip-6"].map(|name| one_drained(&network, &node, cpu, vip(name))).to_vec();
+    sent.extend(["terminate-4", "terminate-6"].map(|name| cookies(&network, &node, cpu, vip(name))));
     assert!(!is_full() || sent.iter().all(|sent| sent.rate() >= FLOOD_MIN), "this machine makes no flood of {FLOOD_MIN} SYNs a second");
 }
 
+fn vip(name: &str) -> Vip {
+    VIPS.into_iter().find(|vip| vip.to_string() == name).expect("one of them")
+}
+
 /// Forwarded, while the slots of one backend are away: their SYNs ask for pins.
-fn one_drained(network: &Network, node: &Node, cpu: usize) -> Sent {
-    let vip = FORWARDED.into_iter().find(|vip| vip.to_string() == "ipip-4").expect("one of them");
+fn one_drained(network: &Network, node: &Node, cpu: usize, vip: Vip) -> Sent {
     let before = Noted::of(node);
     let began = Instant::now();
     let sent = flooded(network, node, vip, cpu);
@@ -52,8 +56,7 @@ fn one_drained(network: &Network, node: &Node, cpu: usize) -> Sent {
 }
 
 /// Up to our own listener, with cookies.
-fn cookies(network: &Network, node: &Node, cpu: usize) -> Sent {
-    let vip = VIPS.into_iter().find(|vip| vip.to_string() == "terminate-4").expect("one of them");
+fn cookies(network: &Network, node: &Node, cpu: usize, vip: Vip) -> Sent {
     let before = Noted::of(node);
     let sent = flooded(network, node, vip, cpu);
     pause(Duration::from_millis(1_500));
