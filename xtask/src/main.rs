@@ -14,6 +14,7 @@ mod bench;
 mod check;
 mod demo;
 mod ebpf;
+mod guest;
 mod lab;
 mod setup;
 mod shell;
@@ -51,6 +52,8 @@ enum Verb {
     Bench(bench::Options),
     /// What the kernel programs cost the verifier, against their budgets
     Ebpf,
+    /// The oldest kernel that is promised, in a machine of its own: kernel programs and the engine on it
+    Guest,
     /// The kernel layer in a network of its own: nodes, origins, changes, deaths
     Lab(lab::Options),
     /// What CI runs: the same as `test`
@@ -77,6 +80,7 @@ fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::Demo(options) => demo::run(&options),
         Verb::Bench(options) => bench::run(&options),
         Verb::Ebpf => ebpf::run(),
+        Verb::Guest => guest::run(),
         Verb::Lab(options) => lab::run(&options),
         Verb::Ci => test::run(&test::Options::default()),
     }

@@ -29,14 +29,16 @@ const fn need(program: &'static str, package: &'static str) -> Need {
 }
 
 /// mimalloc and aws-lc want a C compiler; the demo makes a certificate; the end-to-end tests drive the binary with curl and wrk;
-/// the lab's wires want ethtool.
-const TO_TEST: [Need; 6] = [
+/// the lab's wires want ethtool; the guest is a machine of qemu's.
+const TO_TEST: [Need; 8] = [
     need("cc", "gcc"),
     need("curl", "curl"),
     need("openssl", "openssl"),
     need("wrk", "wrk"),
     need("ss", "iproute2"),
     need("ethtool", "ethtool"),
+    need("qemu-system-x86_64", "qemu-system-x86"),
+    need("busybox", "busybox-static"),
 ];
 
 const TO_BENCH: [Need; 4] = [
@@ -151,7 +153,7 @@ fn install_envoy() -> Result<()> {
 }
 
 /// The command as root: as it is for root, through sudo for everybody else.
-fn as_root(words: &[&str]) -> Result<Command> {
+pub(crate) fn as_root(words: &[&str]) -> Result<Command> {
     let user = shell::output(Command::new("id").arg("--user"))?;
     let mut command = if user.trim() == "0" {
         Command::new(words[0])

@@ -3,7 +3,7 @@
 //! One profile and one set of features for all of it: binaries and tests are built in one go, and the end-to-end
 //! tests run the binary that this made (`SLUICE_BINARY`). Every second build of the tree would cost CI minutes.
 
-use crate::{check, demo, setup, shell};
+use crate::{check, demo, guest, setup, shell};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::io::{BufRead, BufReader};
@@ -13,7 +13,7 @@ use std::process::Stdio;
 /// How much to test.
 #[derive(Args, Default)]
 pub(crate) struct Options {
-    /// Only the tests: no `check`, no demo
+    /// Only the tests: no `check`, no guest, no demo
     #[arg(long)]
     quick: bool,
 }
@@ -27,12 +27,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     shell::run(&mut shell::cargo(&["build", "--workspace", "--bins", "--tests"]))?;
     let binary = shell::target_folder().join("debug/sluice");
     let totals = run_tests(&binary)?;
-    let demo = if options.quick { Ok(()) } else { demo::verify(&binary) };
+    let more = if options.quick { Ok(()) } else { guest::run().and_then(|()| demo::verify(&binary)) };
     println!("\n{} passed, {} failed", totals.passed, totals.failed);
     if totals.failed > 0 || !totals.clean {
         bail!("the tests did not pass");
     }
-    demo
+    more
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
