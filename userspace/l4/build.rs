@@ -9,7 +9,7 @@ use std::process::{Command, ExitCode};
 use std::{env, fs};
 
 /// Each is one folder of `ebpf/prog/src/bin`.
-const PROGRAMS: [&str; 4] = ["balancer", "origin", "steer", "yardstick"];
+const PROGRAMS: [&str; 5] = ["balancer", "origin", "redirect", "steer", "yardstick"];
 
 const TARGET: &str = "bpfel-unknown-none";
 

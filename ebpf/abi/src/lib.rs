@@ -19,6 +19,7 @@ mod hop;
 mod nat;
 mod probe;
 mod quic;
+mod redirect;
 mod service;
 mod settings;
 mod slot;
@@ -41,6 +42,7 @@ pub use hop::{HOP_KNOWN, HopFrame};
 pub use nat::{NatFlow, Origin, OriginKey, PoolAddress, PoolKey};
 pub use probe::{PROBE_ACCEPTED, PROBE_NO_WAY, PROBE_PORT_FIRST, PROBE_PORTS, PROBE_REFUSED, PROBE_WAITING, ProbeFrame};
 pub use quic::{QUIC_ID_BYTES, QuicId, QuicKey};
+pub use redirect::Redirection;
 pub use service::{
     MODE_DSR, MODE_ECHO, MODE_NAT_GATEWAY, MODE_NAT_POOL, MODE_TERMINATE, PortCell, PortKey, PortRange, Ports, Service, VIA_GUE, VIA_IPIP,
     VIA_L2, protocols, service_flags,
@@ -136,6 +138,10 @@ pub mod limits {
     /// Numbers whose owners are remembered: `IDENTITIES` (hash, `u64`: kind in the high half, number in the low -> `u64`: hash of the owner's
     /// name), which no program reads: it lets a later process give the same things the same numbers.
     pub const IDENTITIES: u32 = BACKENDS + TABLES + SERVICES;
+    /// Sockets that are joined in the kernel: two for each connection.
+    pub const REDIRECTED_SOCKETS: u32 = 1 << 17;
+    /// Bytes of the ring of directions that begin to be kept.
+    pub const REDIRECT_FULL_BYTES: u32 = 1 << 16;
     /// Bytes of the ring of sampled drops.
     pub const SAMPLES_BYTES: u32 = 1 << 18;
 }

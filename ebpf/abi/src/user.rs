@@ -3,7 +3,7 @@
 
 use crate::{
     Address, Away, AwayKey, Backend, Bind, Connection, Counters, DecapSettings, Draw, FlowKey, Fragment, FragmentKey, HostsOf24, NatFlow,
-    Origin, OriginKey, Pin, PoolAddress, PoolKey, PortKey, Ports, QuicKey, Service, Session, Settings, SourceRate,
+    Origin, OriginKey, Pin, PoolAddress, PoolKey, PortKey, Ports, QuicKey, Redirection, Service, Session, Settings, SourceRate,
 };
 
 macro_rules! plain_bytes {
@@ -15,5 +15,5 @@ macro_rules! plain_bytes {
 
 plain_bytes! {
     Address Away AwayKey Backend Bind Connection Counters DecapSettings Draw FlowKey Fragment FragmentKey HostsOf24 NatFlow Origin OriginKey Pin PoolAddress
-    PoolKey PortKey Ports QuicKey Service Session Settings SourceRate
+    PoolKey PortKey Ports QuicKey Redirection Service Session Settings SourceRate
 }

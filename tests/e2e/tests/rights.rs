@@ -1,8 +1,12 @@
 //! The kernel layer with the rights that its service has, and no others.
 
-use std::{fs, net::TcpListener};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+};
 
-use e2e::{Setup, free_address, run};
+use e2e::{PATIENCE, Setup, eventually, free_address, run};
 
 /// What `packaging/kernel-layer.conf` gives, in setpriv's words.
 fn given() -> String {
@@ -11,7 +15,7 @@ fn given() -> String {
     line.split(' ').fold("-all".to_owned(), |all, one| format!("{all},+{}", one.trim_start_matches("CAP_").to_lowercase()))
 }
 
-/// Linux' numbers of CAP_NET_BIND_SERVICE, CAP_NET_ADMIN and CAP_BPF.
+/// Linux' numbers of `CAP_NET_BIND_SERVICE`, `CAP_NET_ADMIN` and `CAP_BPF`.
 const KEPT: u64 = 1 << 10 | 1 << 12 | 1 << 39;
 
 #[test]
@@ -34,7 +38,7 @@ vips:
 listeners:
   web: {{ bind: [\"{web}\"], tcp: {{ to: app }} }}
 clusters:
-  app: {{ endpoints: [\"{origin}\"], }}
+  app: {{ endpoints: [\"{origin}\"], redirect: sockmap }}
   edge: {{ endpoints: [198.18.7.2] }}
 "
     );
@@ -52,6 +56,16 @@ clusters:
     let status = fs::read_to_string(format!("/proc/{}/status", sluice.process().as_raw_nonzero())).expect("the process is there");
     let permitted = status.lines().find_map(|line| line.strip_prefix("CapPrm:")).expect("Linux tells it");
     assert_eq!(u64::from_str_radix(permitted.trim(), 16).ok(), Some(KEPT), "{permitted}");
+    // And sockets are joined without any right that was given up.
+    sluice.await_listener(web);
+    let (_asked, _) = listener.accept().expect("whoever asked whether it listens");
+    let mut client = TcpStream::connect(web).expect("it listens");
+    let (mut origin, _) = listener.accept().expect("a connection");
+    origin.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    client.write_all(b"through").expect("it is taken");
+    origin.read_exact(&mut [0; 7]).expect("it comes");
+    let joined = || sluice.metrics().sum("sluice_upstream_redirects_total", &["result=\"joined\""]);
+    eventually("a connection is joined in the kernel", || joined() >= 1);
 }
 
 /// What the test leaves in the kernel, taken away.

@@ -29,7 +29,7 @@ pub struct Cost {
 }
 
 /// Programs, and functions that they alone call: one is not the cost of another that is built into the same object. (`(program, function)`)
-const OWN: [(&str, &str); 11] = [
+const OWN: [(&str, &str); 12] = [
     ("balance", "balance"),
     ("balance", "long"),
     ("balance", "count_end"),
@@ -39,12 +39,13 @@ const OWN: [(&str, &str); 11] = [
     ("probe", "probe"),
     ("hop", "hop"),
     ("decapsulate", "decapsulate"),
+    ("redirect", "redirect"),
     ("lookup", "lookup"),
     ("choose", "choose"),
 ];
 
 /// All programs.
-pub fn budgets() -> [Budget; 6] {
+pub fn budgets() -> [Budget; 7] {
     [
         // The straight way and the long one are two programs to the verifier. Linux 6.1's walks through almost three times of what 6.18's does,
         // because it forgets the bounds of numbers that were laid down on the stack.
@@ -52,6 +53,7 @@ pub fn budgets() -> [Budget; 6] {
         Budget { name: "probe", object: l4::programs::BALANCER, verified_max: 50_000, stack_max: 384 },
         Budget { name: "hop", object: l4::programs::BALANCER, verified_max: 1_000, stack_max: 256 },
         Budget { name: "decapsulate", object: l4::programs::ORIGIN, verified_max: 450_000, stack_max: 512 },
+        Budget { name: "redirect", object: l4::programs::REDIRECT, verified_max: 1_000, stack_max: 128 },
         Budget { name: "lookup", object: l4::programs::STEER, verified_max: 1_000, stack_max: 128 },
         Budget { name: "choose", object: l4::programs::STEER, verified_max: 1_000, stack_max: 128 },
     ]
@@ -59,7 +61,7 @@ pub fn budgets() -> [Budget; 6] {
 
 impl Budget {
     /// Load the program into this kernel and see.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "we have three of thirty kinds")]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "we have four of thirty kinds")]
     pub fn measure(&self) -> Result<Cost> {
         let object = Object::parse(self.object)?;
         // Its own, and those that all programs of the object may call. The compiler may put a program's inside into a function of its own, whose
@@ -75,6 +77,7 @@ impl Budget {
         match program {
             Program::Xdp(program) => program.load()?,
             Program::SkLookup(program) => program.load()?,
+            Program::SkSkb(program) => program.load()?,
             Program::SkReuseport(program) => program.load()?,
             _ => bail!("it is of a kind that nothing is known of"),
         }

@@ -5,9 +5,10 @@ use std::{io::Write as _, rc::Rc};
 
 use io::{
     Ring,
-    sim::{Chaos, Hang, Host, Random, Sim, Usage, World},
+    sim::{Chance, Chaos, Hang, Host, Joiner, Random, Sim, Usage, World},
 };
 use model::{Address, Instant};
+use stats::View;
 
 use crate::{
     client::{Client, scripts},
@@ -60,6 +61,8 @@ pub struct Setting {
     pub expected_reasons: &'static [&'static str],
     /// How often the proxy takes a request up on its way.
     pub hops: u32,
+    /// Where the kernel can join sockets: how often it refuses, and how often an end overtakes what it keeps.
+    pub joins: Option<[Chance; 2]>,
 }
 
 impl Setting {
@@ -80,6 +83,7 @@ impl Setting {
             times_out: false,
             expected_reasons: &[],
             hops: 1,
+            joins: None,
         }
     }
 }
@@ -145,6 +149,15 @@ pub fn run(setting: Setting) -> Result<(), String> {
     fingerprint(setting).map(drop)
 }
 
+/// Runs it; what was wrong, and what the workers counted.
+pub fn watched(setting: Setting) -> (Result<(), String>, View) {
+    let world = World::new(setting.chaos.clone());
+    match Scene::new(world, setting) {
+        Err(wrong) => (Err(wrong), View::default()),
+        Ok(mut scene) => (scene.play(), View::from(&scene.proxy.stats.collect())),
+    }
+}
+
 /// Runs it; a hash of all that happened, or what was wrong.
 pub fn fingerprint(setting: Setting) -> Result<u64, String> {
     let (seed, traced) = (setting.seed, setting.traced);
@@ -185,6 +198,9 @@ impl Scene {
         let mut random = Random::new(setting.seed.wrapping_add(77));
         let workers = 1 + u32::from(random.below(2) == 1);
         let proxy = Proxy::start(&world, workers, setting.seed, &setting.config)?;
+        if let Some([refuses, overtakes]) = setting.joins {
+            proxy.rings.iter().for_each(|ring| ring.set_redirect(Box::new(Joiner::new(&world, refuses, overtakes))));
+        }
         if let Some(most) = setting.descriptors {
             world.limit_descriptors(proxy.host, most);
         }

@@ -1,10 +1,12 @@
 //! The whole proxy between clients that keep account of every request and origins that do what they planned, on a network and a kernel as
 //! unkind as the seed says. In every run: nothing lost, answered twice, mixed up, leaked or hung.
 
-use io::sim::{Chaos, Random};
+use std::collections::BTreeMap;
+
+use io::sim::{Chance, Chaos, Random};
 use sim::{
     plan::Mood,
-    scene::{ORIGINS, Relay, Setting, config, fingerprint, http_config, relayed, run},
+    scene::{ORIGINS, Relay, Setting, config, fingerprint, http_config, relayed, run, watched},
     seeds::{each, share},
 };
 
@@ -118,6 +120,33 @@ fn bytes_are_carried() {
         let setting = Setting::new(seed, traced, Mood::Good, Chaos::from_seed(seed).unbroken());
         run(Setting { config: config("tcp: origins", &ORIGINS, ""), speaks_http: false, ..setting })
     });
+}
+
+/// Sockets that the kernel joins, with bytes and ends that come at any moment of it, backlogs that fill, refusals, and ends that overtake.
+fn joined(seed: u64, traced: bool, chaos: Chaos) -> Setting {
+    let config = config("tcp: origins", &ORIGINS, ", redirect: { via: sockmap, backlog: 64KiB }");
+    Setting { config, speaks_http: false, joins: Some([Chance(50), Chance(300)]), ..Setting::new(seed, traced, Mood::Good, chaos) }
+}
+
+#[test]
+fn the_kernel_carries_bytes() {
+    share("the_kernel_carries_bytes", 4, |seed, traced| run(joined(seed, traced, Chaos::from_seed(seed).unbroken())));
+}
+
+/// What the one above would be worth nothing without.
+#[test]
+fn joined_sockets_come_to_everything() {
+    let mut counts = BTreeMap::new();
+    for seed in 0..40 {
+        let (outcome, view) = watched(joined(seed, false, Chaos::from_seed(seed).unbroken()));
+        assert_eq!(outcome, Ok(()));
+        for series in view.series("sluice_upstream_redirects_total") {
+            *counts.entry(series.labels["result"].clone()).or_insert(0) += series.value;
+        }
+    }
+    for result in ["joined", "full", "over", "refused"] {
+        assert!(counts.get(result).is_some_and(|count| *count > 0), "{result}: {counts:?}");
+    }
 }
 
 #[test]

@@ -16,8 +16,8 @@ use route::{HostPattern, PathPattern};
 use crate::containers::{Lazy, Located, Map};
 use crate::record::record;
 use crate::scalars::{
-    Accept, AdminSocket, Alpn, Bind, CountLimit, HeaderName, HeaderValue, IncludePattern, Method, Number, Size, SizeLimit, TimeLimit,
-    Trusted, Workers,
+    Accept, AdminSocket, Alpn, Bind, CountLimit, HeaderName, HeaderValue, IncludePattern, Method, Number, RedirectVia, Size, SizeLimit,
+    TimeLimit, Trusted, Workers,
 };
 use crate::snapshot::{LogField, LogFormat, LogTarget, Name, OnChange, Policy, Protocol, ProxyProtocol, State};
 use crate::targets::To;
@@ -29,6 +29,7 @@ pub(crate) use vips::{Cookies, Dsr, GuardList, L4, L4Limits, SESSION_MAX, Vip};
 
 /// Bytes of a head that may be asked for at most.
 const HEAD_BYTES_MAX: u64 = 1 << 20;
+const BACKLOG_MAX: u64 = 1 << 30;
 
 const fn seconds(seconds: u64) -> TimeLimit {
     TimeLimit(Some(Duration::from_secs(seconds)))
@@ -320,8 +321,22 @@ record! {
         protocol: Option<Located<Protocol>> = None,
         /// HTTP/2 with its endpoints.
         http2: Http2 = Http2::default(),
+        /// Let the kernel carry the bytes of TCP connections on both of whose sides there is no TLS; absent: userspace does.
+        redirect: Option<Located<Redirect>> = None,
         /// How its endpoints are asked whether they are well; absent: they are believed to be.
         health: Located<Vec<Located<HealthCheck>>> = Located { at: crate::read::At::default(), value: Vec::new() },
+    }
+}
+
+record! {
+    /// Carrying bytes in the kernel.
+    sugar(via)
+    struct Redirect {
+        /// sockmap: by the kernel's maps of sockets.
+        via: RedirectVia,
+        /// Bytes that may wait for one side's acknowledgement before userspace carries that direction: more than a network path holds. 64KiB at
+        /// least.
+        backlog: Located<Size<BACKLOG_MAX>> = Located { at: crate::read::At::default(), value: Size(4 << 20) },
     }
 }
 

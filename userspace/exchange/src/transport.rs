@@ -258,6 +258,11 @@ impl Transport {
         self.tls.is_none() && to.tls.is_none() && self.stream.can_splice()
     }
 
+    /// Its socket, where nothing stands on it: for joining it with another's.
+    pub fn plain(&self) -> Option<&Stream> {
+        if self.tls.is_none() { Some(&self.stream) } else { None }
+    }
+
     /// Moves bytes to `to` inside the kernel; see [`Stream::splice_to`]. Both are plain.
     pub async fn splice_to(&self, to: &Self, length: u64) -> Result<u64, Errno> {
         self.stream.splice_to(&to.stream, length).await

@@ -4,7 +4,11 @@
 use core::time::Duration;
 use model::{Address, Instant};
 
-use crate::{Bell, Completion, Descriptor, Errno, Fd, Kind, Op, Token, sim::Sim, uring::Uring};
+use crate::{
+    Bell, Completion, Descriptor, Errno, Fd, Kind, Op, Token,
+    sim::Sim,
+    uring::{Uring, tcp},
+};
 
 /// The performer of operations.
 pub(crate) enum Backend {
@@ -70,6 +74,22 @@ impl Backend {
         either!(self.is_quiet(fd))
     }
 
+    /// Bytes ever given to the kernel for a TCP socket to send.
+    pub(crate) fn written(&self, fd: Fd) -> Result<u64, Errno> {
+        match self {
+            Self::Uring(_) => tcp::written(fd),
+            Self::Sim(sim) => sim.written(fd),
+        }
+    }
+
+    /// A number that no other socket ever has.
+    pub(crate) fn cookie(&self, fd: Fd) -> Result<u64, Errno> {
+        match self {
+            Self::Uring(_) => tcp::cookie(fd),
+            Self::Sim(_) => Ok(crate::sim::cookie(fd)),
+        }
+    }
+
     /// Lets no new handshake begin at a listening socket; those under way go on.
     pub(crate) fn refuse_handshakes(&mut self, listener: Fd) {
         either!(self.refuse_handshakes(listener));
@@ -118,6 +138,7 @@ impl Op {
             Self::Send { .. } => Kind::Send,
             Self::Connect { .. } => Kind::Connect,
             Self::Splice { .. } => Kind::Splice,
+            Self::Hangup { .. } => Kind::Hangup,
             Self::Watch { .. } => Kind::Watch,
             Self::Close { .. } => Kind::Close,
             Self::Cancel { target: Token { kind: Kind::Accept | Kind::Watch, .. } } => Kind::Forget,

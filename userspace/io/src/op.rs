@@ -31,6 +31,7 @@ pub enum Kind {
     Send,
     Connect,
     Splice,
+    Hangup,
     Watch,
     Close,
     /// The Cancel of a socket's operation: counted, since the slot must wait for it.
@@ -40,8 +41,18 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 9] =
-        [Self::Accept, Self::Receive, Self::Send, Self::Connect, Self::Splice, Self::Watch, Self::Close, Self::Cancel, Self::Forget];
+    const ALL: [Self; 10] = [
+        Self::Accept,
+        Self::Receive,
+        Self::Send,
+        Self::Connect,
+        Self::Splice,
+        Self::Hangup,
+        Self::Watch,
+        Self::Close,
+        Self::Cancel,
+        Self::Forget,
+    ];
 
     /// The kind of that discriminant.
     pub(crate) fn from_number(number: u8) -> Option<Self> {
@@ -92,6 +103,11 @@ pub enum Op {
         to: Fd,
         /// At most so many.
         length: u64,
+    },
+    /// Wait until the peer has closed its half or the connection is broken, whatever bytes come meanwhile.
+    Hangup {
+        /// A connected socket.
+        fd: Fd,
     },
     /// One completion each time the bell has been rung since the last (several rings may be one completion).
     Watch {

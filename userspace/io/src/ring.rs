@@ -9,8 +9,8 @@ use model::{Address, Instant};
 use std::rc::Rc;
 
 use crate::{
-    AtRest, Completion, Counts, Descriptor, Errno, Listener, Stream, TaskId, Timer, backend::Backend, connect, executor::Executor,
-    reactor::Reactor, sim::Sim, uring::Uring,
+    AtRest, Completion, Counts, Descriptor, Errno, Listener, Redirect, Stream, TaskId, Timer, backend::Backend, connect,
+    executor::Executor, reactor::Reactor, sim::Sim, uring::Uring,
 };
 
 /// A worker's ring: a cheap handle, never leaving its thread.
@@ -169,6 +169,11 @@ impl Ring {
         let quiet = self.0.reactor.borrow().backend.is_quiet(descriptor.fd());
         let stream = Stream::new(self, descriptor.into_fd());
         if quiet { Some(stream) } else { None }
+    }
+
+    /// From now on streams of this ring can be joined.
+    pub fn set_redirect(&self, redirect: Box<dyn Redirect>) {
+        self.with(|reactor| reactor.set_redirect(redirect));
     }
 
     /// The task that is running.

@@ -53,6 +53,8 @@ pub(crate) struct Flags {
     pub(crate) released: bool,
     /// Close by a reset, dropping what is unsent.
     pub(crate) reset: bool,
+    /// It is joined in the kernel, and what comes is for us all the same.
+    pub(crate) kept: bool,
     /// Close is out.
     pub(crate) closing: bool,
 }

@@ -5,7 +5,7 @@ use core::{future::poll_fn, task::Poll};
 use model::Address;
 use std::rc::Rc;
 
-use crate::{AtRest, Errno, Fd, Layer, ROOM_BYTES, Ring, reactor::Reactor};
+use crate::{AtRest, Errno, Fd, Joined, Layer, ROOM_BYTES, Refused, Ring, reactor::Reactor};
 
 /// The slot of a handle whose socket was given away.
 const NO_SLOT: u32 = u32::MAX;
@@ -161,6 +161,16 @@ impl Stream {
         let rest = self.ring.with(|reactor| reactor.extract(self.slot).map(|fd| reactor.at_rest(fd)))?;
         self.slot = NO_SLOT;
         Some(rest)
+    }
+
+    /// Joins it with another in the kernel. Needs: nothing armed at either, nothing received and not taken, everything written flushed.
+    pub fn join(&self, other: &Self, backlog_max: u64) -> Result<Joined, Refused> {
+        Joined::join(self, other, backlog_max)
+    }
+
+    /// An end was received that is not to be believed yet: of a joined stream whose kept bytes have not all come.
+    pub fn forget_end(&self) {
+        self.ring.with(|reactor| reactor.forget_end(self.slot));
     }
 
     /// Moves up to `length` bytes to `to` inside the kernel; 0 when the peer has closed. Needs: nothing armed here, everything received here

@@ -69,6 +69,9 @@ pub enum LoadError {
     /// An attachment.
     #[error(transparent)]
     Attach(#[from] AttachError),
+    /// The kernel does not tell its types, or has no such one.
+    #[error("the kernel does not say where {0} has its {1} (it needs BTF: CONFIG_DEBUG_INFO_BTF)")]
+    Types(&'static str, &'static str),
     /// Attachments that are no longer wanted.
     #[error("cannot detach: {0}")]
     Detach(io::Error),

@@ -13,3 +13,6 @@ pub static STEER: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "
 
 /// What the balancer is measured against: for the bench alone.
 pub static YARDSTICK: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/yardstick"));
+
+/// Sends on what joined sockets receive: one for each worker.
+pub static REDIRECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/redirect"));

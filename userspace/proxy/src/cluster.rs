@@ -25,6 +25,7 @@ pub struct Cluster {
     pub(crate) reused: Counter,
     pub(crate) overflows: Counter,
     pub(crate) retries: Counter,
+    pub(crate) redirected_bytes: Counter,
     lent: Counter,
     taken: Counter,
     lending_full: Counter,
@@ -93,6 +94,7 @@ impl Cluster {
             reused: page.counter(&metrics::UPSTREAM_REUSED, &name),
             overflows: page.counter(&metrics::UPSTREAM_OVERFLOW, &name),
             retries: page.counter(&metrics::RETRIES, &name),
+            redirected_bytes: page.counter(&metrics::UPSTREAM_REDIRECTED_BYTES, &name),
             lent: page.counter(&metrics::UPSTREAM_LENT, &name),
             taken: page.counter(&metrics::UPSTREAM_TAKEN, &name),
             lending_full: page.counter(&metrics::UPSTREAM_LENDING_FULL, &name),
@@ -116,6 +118,11 @@ impl Cluster {
     /// HTTP/2 with its endpoints, on connections opened for a listener's requests.
     pub(crate) fn http2(&self, listener: &Settings) -> Rc<h2::Settings> {
         Rc::new(h2::Settings { limits: listener.limits, ..(*self.config.http2).clone() })
+    }
+
+    /// Counts a connection that the kernel was to carry, by what became of it.
+    pub(crate) fn count_redirect(&self, house: &House, result: &'static str) {
+        house.page().counter(&metrics::UPSTREAM_REDIRECTS, &[("cluster", &*self.config.name), ("result", result)]).increment();
     }
 
     /// Closes the idle connections of endpoints that are gone, which exchanges under way may keep for long.

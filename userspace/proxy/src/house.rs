@@ -6,7 +6,7 @@ use core::{
     pin::pin,
     task::Poll,
 };
-use io::{Ring, Timer};
+use io::{Redirect, Ring, Timer};
 use model::{Address, Cause, Head, Instant, Record};
 use stats::{Counter, LinesWriter, Page, metrics};
 use std::{
@@ -78,6 +78,7 @@ pub struct Shared {
     connections: std::sync::Mutex<HashMap<config::Name, Arc<AtomicU32>>>,
     healths: std::sync::Mutex<HashMap<(config::Name, Address), Arc<Health>>>,
     notices: std::sync::Mutex<VecDeque<String>>,
+    redirects: std::sync::Mutex<Vec<Box<dyn Redirect + Send>>>,
 }
 
 impl Shared {
@@ -97,6 +98,15 @@ impl Shared {
     pub fn health(&self, cluster: &config::Name, address: &Address) -> Arc<Health> {
         let mut healths = self.healths.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         Arc::clone(healths.entry((Arc::clone(cluster), address.clone())).or_default())
+    }
+
+    /// Means to join sockets in the kernel, one for each worker, which takes its own with the next configuration.
+    pub fn offer_redirects(&self, redirects: Vec<Box<dyn Redirect + Send>>) {
+        *self.redirects.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = redirects;
+    }
+
+    fn redirect(&self) -> Option<Box<dyn Redirect + Send>> {
+        self.redirects.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop()
     }
 
     /// Leaves a line for the process's log; the oldest goes when there are too many.
@@ -169,6 +179,9 @@ impl House {
     pub fn take(&self, snapshot: Arc<Snapshot>) -> Arc<Snapshot> {
         let old = self.snapshot.replace(snapshot);
         let new = self.snapshot.borrow();
+        if let Some(redirect) = self.shared.redirect() {
+            self.ring.set_redirect(redirect);
+        }
         *self.log.borrow_mut() = Log::new(&new);
         for (name, listener) in &*self.listeners.borrow() {
             listener.take(new.listeners.get(name).cloned(), self.ring.now());

@@ -22,6 +22,7 @@ mod path;
 mod probe;
 mod proxy_protocol;
 mod pump;
+mod redirect;
 mod reply;
 mod request;
 mod rest;

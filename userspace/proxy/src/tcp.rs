@@ -8,12 +8,19 @@ use std::rc::Rc;
 
 use config::Targets;
 
-use crate::{Cluster, Endpoint, connection::Scope, upstream};
+use crate::{
+    Cluster, Endpoint, House,
+    connection::Scope,
+    redirect::{self, Direction, Redirected},
+    upstream,
+};
 
 /// Endpoints tried for one connection.
 const CONNECT_TRIES: u32 = 3;
 /// Bytes that one direction carries by hand before it is worth the kernel's own lane.
 const LANE_AFTER_BYTES: u64 = 256 * 1024;
+/// Looks at what the kernel has moved, in the time in which nothing may.
+const LOOKS_UNTIL_IDLE: u32 = 4;
 /// Bytes asked of the lane at a time.
 const LANE_STEP_BYTES: u64 = 1 << 20;
 
@@ -29,8 +36,8 @@ pub(crate) async fn proxy(scope: &Scope<'_>, down: Transport, to: &Targets) {
 }
 
 async fn story(scope: &Scope<'_>, (down, to): (Transport, &Targets), record: &mut Record) -> Result<(), Fault> {
-    let (up, _place) = open(scope, &down, to, record).await?;
-    let outcome = carry(scope, (&down, &up), record).await;
+    let (up, place) = open(scope, &down, to, record).await?;
+    let outcome = carry(scope, (&down, &up), &place.cluster, record).await;
     // Where one side broke off the other is reset too: a close would tell it that it has everything.
     if outcome.is_err_and(|fault| fault.blame != model::Blame::Us) {
         down.reset();
@@ -41,6 +48,7 @@ async fn story(scope: &Scope<'_>, (down, to): (Transport, &Targets), record: &mu
 
 /// A connection's place in its endpoint's counts.
 pub(crate) struct Place {
+    pub(crate) cluster: Rc<Cluster>,
     endpoint: Rc<Endpoint>,
     _pick: Pick,
 }
@@ -71,7 +79,7 @@ pub(crate) async fn open(scope: &Scope<'_>, down: &Transport, to: &Targets, reco
             Ok(transport) => {
                 endpoint.requests.increment();
                 record.phases.connected = scope.house.ring().now();
-                return Ok((transport, Place { endpoint, _pick: pick }));
+                return Ok((transport, Place { cluster, endpoint, _pick: pick }));
             }
             Err(fault) if record.attempts >= CONNECT_TRIES.min(tries(&cluster)) => return Err(fault),
             Err(_fault) => cluster.retries.increment(),
@@ -85,17 +93,53 @@ fn tries(cluster: &Cluster) -> u32 {
 }
 
 /// Both directions at once, until both have ended.
-async fn carry(scope: &Scope<'_>, (down, up): (&Transport, &Transport), record: &mut Record) -> Result<(), Fault> {
+async fn carry(scope: &Scope<'_>, (down, up): (&Transport, &Transport), cluster: &Cluster, record: &mut Record) -> Result<(), Fault> {
     let moved_at = Cell::new(scope.house.ring().now());
     let (sent, received) = (Cell::new(0), Cell::new(0));
     let client = Fault::client(Cause::DownstreamReset);
     let origin = Fault::origin(Cause::UpstreamReset);
-    let there = half(down, up, (&sent, &moved_at), (client, origin));
-    let back = half(up, down, (&received, &moved_at), (origin, client));
-    let limits = Limits { moved_at: &moved_at, idle: scope.listener.config().timeouts.idle, until: Instant::NEVER };
-    let outcome = both(scope, there, back, limits).await;
+    let there = Direction { from: down, to: up, progress: (&sent, &moved_at), from_fault: client, to_fault: origin };
+    let back = Direction { from: up, to: down, progress: (&received, &moved_at), from_fault: origin, to_fault: client };
+    let idle = scope.listener.config().timeouts.idle;
+    let limits = Limits { moved_at: &moved_at, idle, until: Instant::NEVER };
+    let outcome = match Box::pin(redirect::join(scope.house, cluster, &there, &back)).await {
+        None => both(scope, half(there), half(back), limits).await,
+        // In a box of its own, for the sake of all connections that have none.
+        Some(redirected) => {
+            let carried = async {
+                let there = seen_moving(scope.house, (&redirected, &moved_at, idle), redirected.half(scope.house, 0, there));
+                both(scope, there, redirected.half(scope.house, 1, back), limits).await
+            };
+            Box::pin(carried).await
+        }
+    };
     (record.request_bytes, record.response_bytes) = (sent.get(), received.get());
     outcome
+}
+
+/// Notes when the kernel has moved something, as long as `half` goes on.
+async fn seen_moving(
+    house: &House,
+    (redirected, moved_at, idle): (&Redirected<'_>, &Cell<Instant>, Option<Duration>),
+    half: impl Future<Output = Result<(), Fault>>,
+) -> Result<(), Fault> {
+    let Some(idle) = idle else { return half.await };
+    let look = async {
+        let mut before = 0;
+        loop {
+            house.ring().sleep(idle / LOOKS_UNTIL_IDLE).await;
+            let moved = redirected.moved();
+            if core::mem::replace(&mut before, moved) != moved {
+                moved_at.set(house.ring().now());
+            }
+        }
+    };
+    let (mut half, mut look) = (pin!(half), pin!(look));
+    poll_fn(|context| {
+        let _never: Poll<()> = look.as_mut().poll(context);
+        half.as_mut().poll(context)
+    })
+    .await
 }
 
 /// How long bytes are carried.
@@ -159,15 +203,13 @@ pub(crate) async fn both(
     .await
 }
 
-type Progress<'a> = (&'a Cell<u64>, &'a Cell<Instant>);
+/// What a direction has moved, and when either last did.
+pub(crate) type Progress<'a> = (&'a Cell<u64>, &'a Cell<Instant>);
 
 /// One direction: until `from` closes its half, which closes ours to `to` when all is sent.
-async fn half(
-    from: &Transport,
-    to: &Transport,
-    (count, moved_at): Progress<'_>,
-    (from_fault, to_fault): (Fault, Fault),
-) -> Result<(), Fault> {
+async fn half(direction: Direction<'_>) -> Result<(), Fault> {
+    let Direction { from, to, progress, from_fault, to_fault } = direction;
+    let (count, moved_at) = progress;
     let mut by_hand = 0_u64;
     loop {
         to.room().await.map_err(|_broken| to_fault)?;
@@ -180,10 +222,15 @@ async fn half(
         moved_at.set(from.ring().now());
         to.write(|output| output.push(chunk));
         if by_hand >= LANE_AFTER_BYTES && from.can_splice(to) {
-            lane(from, to, (count, moved_at), to_fault).await?;
+            lane(from, to, progress, to_fault).await?;
             break;
         }
     }
+    finish(&direction).await
+}
+
+/// Closes our half once everything is sent.
+pub(crate) async fn finish(&Direction { to, to_fault, .. }: &Direction<'_>) -> Result<(), Fault> {
     to.finish();
     to.flushed().await.map_err(|_broken| to_fault)
 }

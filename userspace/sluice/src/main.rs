@@ -14,6 +14,7 @@ mod kernel;
 mod kernel_stats;
 mod l4_command;
 mod origin;
+mod redirect;
 mod run;
 mod steer;
 mod top;

@@ -19,6 +19,7 @@ use crate::{
     boot::{Instance, Rights, core_dumps, descriptors, reaper},
     commands,
     kernel::{Kernel, KernelDesk},
+    redirect,
     steer::Roster,
 };
 
@@ -62,10 +63,11 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let rights = Rights::of(&snapshot.process, !snapshot.vips.is_empty())?;
     snapshot.admin.socket.as_deref().map_or(Ok(()), |socket| rights.give(socket))?;
     let kernel = if snapshot.vips.is_empty() { None } else { Some(Kernel::open(&snapshot)?) };
+    let redirects = if redirect::is_wanted(&snapshot) { Some(redirect::load(workers)) } else { None };
     rights.drop_others()?;
     reaper::start_if_first()?;
     core_dumps::set(options.allow_core)?;
-    let handles = start(candidate, doors, (workers, kernel), forced)?;
+    let handles = start(candidate, doors, Parts { workers, kernel, redirects }, forced)?;
     let version = env!("CARGO_PKG_VERSION").to_owned();
     tracing::info!("sluice {version} listens with {workers} workers");
     let options = control::Options { config: options.config.clone(), is_config_api: options.config_api, version };
@@ -83,18 +85,28 @@ fn workers(options: &Options, snapshot: &Snapshot) -> usize {
     asked.unwrap_or_else(|| thread::available_parallelism().map_or(1, NonZeroUsize::get)).max(1)
 }
 
+/// What was made while there were the rights to.
+struct Parts {
+    workers: usize,
+    kernel: Option<Kernel>,
+    redirects: Option<Vec<Box<dyn io::Redirect + Send>>>,
+}
+
 /// Starts the workers; what control needs to know of them.
-fn start(candidate: Candidate, doors: Doors, (workers, kernel): (usize, Option<Kernel>), forced: Forced) -> Result<Handles> {
+fn start(candidate: Candidate, doors: Doors, parts: Parts, forced: Forced) -> Result<Handles> {
+    let Parts { workers, kernel, redirects } = parts;
+    let has_redirects = redirects.is_some();
     let (hub, reader) = stats::stats();
     let (lines, line_readers) = (0..workers).map(|_| stats::lines()).unzip();
     let snapshot = Arc::clone(candidate.snapshot());
-    let fleet = Fleet::start(&snapshot, FleetOptions { hub: hub.clone(), lines, forced, give_back: allocator::give_back })
-        .context("the workers cannot start")?;
+    let options =
+        FleetOptions { hub: hub.clone(), lines, forced, redirects: redirects.unwrap_or_default(), give_back: allocator::give_back };
+    let fleet = Fleet::start(&snapshot, options).context("the workers cannot start")?;
     let heartbeats = fleet.pulses().iter().map(|pulse| Arc::clone(&pulse.beats)).collect();
     let shared = Arc::clone(fleet.shared());
     let notices = Box::new(move || shared.notice());
     let kernel = kernel.map(|kernel| kernel.start(&hub)).transpose()?;
-    let mut workers = Workers { fleet, kernel, snapshot: Arc::clone(&snapshot), hub: hub.clone() };
+    let mut workers = Workers { fleet, kernel, has_redirects, snapshot: Arc::clone(&snapshot), hub: hub.clone() };
     workers.apply_in_kernel(&snapshot).map_err(anyhow::Error::msg)?;
     let engine = Box::new(workers);
     Ok(Handles { candidate, doors, hub, reader, lines: line_readers, heartbeats, engine, notices })
@@ -104,6 +116,8 @@ fn start(candidate: Candidate, doors: Doors, (workers, kernel): (usize, Option<K
 struct Workers {
     fleet: Fleet,
     kernel: Option<KernelDesk>,
+    /// It was tried to have them; trying again would come to the same.
+    has_redirects: bool,
     /// What is in force: it says how long a drain may take.
     snapshot: Arc<Snapshot>,
     /// For a kernel layer that begins later.
@@ -112,6 +126,10 @@ struct Workers {
 
 impl Engine for Workers {
     fn apply(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), String> {
+        if !self.has_redirects && redirect::is_wanted(snapshot) {
+            self.has_redirects = true;
+            self.fleet.shared().offer_redirects(redirect::load(self.fleet.pulses().len()));
+        }
         self.fleet.apply(snapshot).map_err(|error| error.to_string())?;
         if let Err(reason) = self.apply_in_kernel(snapshot) {
             // All or nothing: its sockets are open still.

@@ -32,6 +32,8 @@ pub struct FleetOptions {
     pub lines: Vec<Lines>,
     /// Engine features to do without.
     pub forced: Forced,
+    /// Means to join sockets in the kernel: one for each worker, or none.
+    pub redirects: Vec<Box<dyn io::Redirect + Send>>,
     /// Gives memory that the calling thread has freed back to the kernel; called by a worker when most of its connections have gone.
     pub give_back: fn(),
 }
@@ -94,6 +96,7 @@ impl Fleet {
         let sockets = Sockets::default();
         let opened = open_patiently(&sockets, snapshot, count)?;
         let shared = Arc::new(Shared::default());
+        shared.offer_redirects(options.redirects);
         let cores = core_affinity::get_core_ids().unwrap_or_default();
         let mut workers = Vec::with_capacity(count);
         for (index, lines) in options.lines.into_iter().enumerate() {

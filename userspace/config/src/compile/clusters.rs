@@ -8,8 +8,12 @@ use super::{Compiler, share};
 use crate::document::{self, Root};
 use crate::read::{At, Scalar as _};
 use crate::resolve::inherit_cluster;
+use crate::scalars::RedirectVia;
 use crate::snapshot::{Cluster, ClusterLimits, ClusterSlot, ClusterTable, ClusterTimeouts, Endpoint, Name, Protocol, SlotEntry, State};
 use crate::suggest;
+
+/// The least of a backlog: one packet of the kernel's may be as large.
+const BACKLOG_MIN: u64 = 64 << 10;
 
 impl Compiler<'_> {
     /// The slots they had for clusters that stay, then vacant and new ones for those that are new.
@@ -115,12 +119,27 @@ impl Compiler<'_> {
             tls: cluster.tls.as_ref().and_then(|tls| self.cluster_tls(tls, cluster, old.and_then(|old| old.tls.as_ref()))),
             protocol,
             http2: share(cluster.http2.compiled(), old.map(|old| &old.http2)),
+            redirect: self.redirect(cluster),
             health: self.health(cluster, protocol),
         }
     }
 }
 
 impl Compiler<'_> {
+    /// How many bytes may wait in the kernel for one side, where it carries them.
+    fn redirect(&mut self, cluster: &document::Cluster) -> Option<u64> {
+        let redirect = cluster.redirect.as_ref()?;
+        let RedirectVia::Sockmap = redirect.value.via;
+        if cluster.tls.is_some() {
+            self.reader.reject(redirect.at, "what is encrypted here cannot go by the kernel: either tls or redirect");
+        }
+        let backlog = &redirect.value.backlog;
+        if backlog.value.0 < BACKLOG_MIN {
+            self.reader.reject(backlog.at, "the backlog has to be at least 64KiB: one packet may be as large");
+        }
+        Some(backlog.value.0)
+    }
+
     fn protocol(&mut self, cluster: &document::Cluster) -> Protocol {
         match (&cluster.protocol, &cluster.tls) {
             (Some(protocol), None) if protocol.value == Protocol::Auto => {

@@ -45,6 +45,14 @@ pub(crate) enum Accept {
 }
 choice!(pub(crate) Accept { Accept = "accept" });
 
+/// The one way of `redirect`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum RedirectVia {
+    /// The kernel's maps of sockets.
+    Sockmap,
+}
+choice!(pub(crate) RedirectVia { Sockmap = "sockmap" });
+
 /// Any text, also what YAML takes for a number or truth value.
 fn free_text() -> Shape {
     Shape::Inline(json!({ "type": ["string", "number", "boolean"] }))

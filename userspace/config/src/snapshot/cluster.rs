@@ -31,6 +31,8 @@ pub struct Cluster {
     pub protocol: Protocol,
     /// HTTP/2 with its endpoints; how large heads may be is said by the listener.
     pub http2: Arc<h2::Settings>,
+    /// The kernel carries the bytes of TCP connections, of which so many may wait for one side; `None`: userspace does.
+    pub redirect: Option<u64>,
     /// How its endpoints are asked whether they are well; empty: they are not.
     pub health: Vec<HealthCheck>,
 }

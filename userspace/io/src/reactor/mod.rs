@@ -5,6 +5,7 @@
 //! waits for bytes, with a credit: that is all the back-pressure there is.
 
 mod doors;
+pub(crate) mod joined;
 mod sockets;
 
 use buf::Chunk;
@@ -65,6 +66,7 @@ pub(crate) struct Reactor {
     pub(crate) timers: Wheel<Alarm>,
     pub(crate) counts: Counts,
     open: usize,
+    joins: joined::Joins,
 }
 
 /// What a timer carries.
@@ -96,6 +98,7 @@ impl Reactor {
             timers,
             counts: Counts::default(),
             open: 0,
+            joins: joined::Joins::default(),
         }
     }
 

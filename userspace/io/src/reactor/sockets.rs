@@ -395,7 +395,7 @@ impl Reactor {
         socket.outstanding -= 1;
         match kind {
             Kind::Close => return self.remove(slot),
-            Kind::Connect | Kind::Splice => {
+            Kind::Connect | Kind::Splice | Kind::Hangup => {
                 socket.done = Some(result);
                 let other = socket.other.take();
                 executor.wake(core::mem::replace(&mut socket.writer, TaskId::NONE));

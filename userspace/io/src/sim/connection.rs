@@ -45,6 +45,8 @@ pub(super) struct Pipe {
     pub(super) arrived: VecDeque<u8>,
     flying: VecDeque<(Instant, Segment)>,
     flying_bytes: usize,
+    /// Bytes ever put on their way.
+    pub(super) sent: u64,
     capacity: usize,
     last_arrival: Instant,
     /// The sender has closed its half.
@@ -86,6 +88,7 @@ impl Pipe {
             arrived: VecDeque::new(),
             flying: VecDeque::new(),
             flying_bytes: 0,
+            sent: 0,
             capacity,
             last_arrival: Instant(0),
             end_sent: false,
@@ -98,6 +101,11 @@ impl Pipe {
         self.capacity.saturating_sub(self.arrived.len() + self.flying_bytes)
     }
 
+    /// Bytes ever arrived.
+    pub(super) fn received(&self) -> u64 {
+        self.sent - self.flying_bytes as u64
+    }
+
     /// Whether nothing is on its way or unread.
     pub(super) fn is_empty(&self) -> bool {
         self.flying.is_empty() && self.arrived.is_empty()
@@ -107,7 +115,10 @@ impl Pipe {
     pub(super) fn send(&mut self, at: Instant, segment: Segment) -> Instant {
         self.last_arrival = self.last_arrival.max(at);
         match &segment {
-            Segment::Bytes(bytes) => self.flying_bytes += bytes.len(),
+            Segment::Bytes(bytes) => {
+                self.flying_bytes += bytes.len();
+                self.sent += bytes.len() as u64;
+            }
             Segment::End => self.end_sent = true,
         }
         self.flying.push_back((self.last_arrival, segment));

@@ -37,6 +37,7 @@ impl Inner {
             }
             Op::Connect { fd, address } => Operation::Connect { fd, address },
             Op::Splice { from, to, length } => Operation::Splice { from, to, length },
+            Op::Hangup { fd } => Operation::Hangup { fd },
             Op::Watch { bell } => Operation::Watch { bell },
             Op::Close { fd, reset } => {
                 self.close(fd, reset);
@@ -84,9 +85,11 @@ impl Inner {
             Operation::Accept { .. } => Outcome::Accepted(Err(Errno::CANCELED)),
             Operation::Receive { .. } => Outcome::Received(Err(Errno::CANCELED)),
             Operation::Send { pieces, sent, .. } => Outcome::Sent(if sent > 0 { Ok(count(sent)) } else { Err(Errno::CANCELED) }, pieces),
-            Operation::Connect { .. } | Operation::Splice { .. } | Operation::Watch { .. } | Operation::Ended => {
-                Outcome::Done(Err(Errno::CANCELED))
-            }
+            Operation::Connect { .. }
+            | Operation::Splice { .. }
+            | Operation::Hangup { .. }
+            | Operation::Watch { .. }
+            | Operation::Ended => Outcome::Done(Err(Errno::CANCELED)),
         };
         self.post(ring, target, outcome, false);
         true
@@ -119,6 +122,12 @@ impl Inner {
             Some(Operation::Splice { from, to, length }) => {
                 let (from, to, length) = (*from, *to, *length);
                 self.splice(ring, token, (from, to, length));
+            }
+            Some(Operation::Hangup { fd }) => {
+                let fd = *fd;
+                if self.is_over(fd) {
+                    self.end(ring, token, Outcome::Done(Ok(1)));
+                }
             }
             // A connect is carried on by its events, a bell when it is looked at.
             Some(Operation::Connect { .. } | Operation::Watch { .. } | Operation::Ended) | None => {}
@@ -155,6 +164,7 @@ impl Inner {
         let Some((connection, side)) = self.place(fd) else {
             return self.end(ring, token, Outcome::Received(Err(Errno(libc::ENOTCONN))));
         };
+        self.redirect(fd);
         while self.connections[connection].sides[side].is_readable() {
             if self.rings[ring].provided.is_empty() {
                 // The kernel picks a buffer before it looks what there is: an end is not told either while there is none.
@@ -303,6 +313,7 @@ impl Inner {
             | Operation::Receive { .. }
             | Operation::Send { .. }
             | Operation::Splice { .. }
+            | Operation::Hangup { .. }
             | Operation::Watch { .. }
             | Operation::Ended => None,
         }
@@ -382,6 +393,14 @@ impl Inner {
         }
     }
 
+    /// Whether the peer of `fd` has closed its half, or the connection is broken.
+    fn is_over(&self, fd: Fd) -> bool {
+        self.place(fd).is_none_or(|(connection, side)| {
+            let ours = &self.connections[connection].sides[side];
+            ours.dead || ours.error.is_some() || ours.incoming.end_arrived
+        })
+    }
+
     /// Closes the sending half of `fd`.
     pub(super) fn finish(&mut self, fd: Fd) {
         let Some((connection, side)) = self.place(fd) else { return };
@@ -395,9 +414,12 @@ impl Inner {
 /// The sockets an operation uses, its own first.
 fn uses(op: &Op) -> [Option<Fd>; 2] {
     match op {
-        Op::Accept { fd } | Op::Receive { fd, .. } | Op::Send { fd, .. } | Op::Connect { fd, .. } | Op::Close { fd, .. } => {
-            [Some(*fd), None]
-        }
+        Op::Accept { fd }
+        | Op::Receive { fd, .. }
+        | Op::Send { fd, .. }
+        | Op::Connect { fd, .. }
+        | Op::Hangup { fd }
+        | Op::Close { fd, .. } => [Some(*fd), None],
         Op::Splice { from, to, .. } => [Some(*from), Some(*to)],
         Op::Watch { .. } | Op::Cancel { .. } => [None, None],
     }
@@ -438,7 +460,13 @@ impl core::fmt::Display for Asked<'_> {
                 write!(out, "Send {fd:?} {} bytes, wait {wait}", pieces.iter().map(Chunk::len).sum::<usize>())
             }
             Op::Watch { .. } => out.write_str("Watch"),
-            Op::Accept { .. } | Op::Receive { .. } | Op::Connect { .. } | Op::Splice { .. } | Op::Close { .. } | Op::Cancel { .. } => {
+            Op::Accept { .. }
+            | Op::Receive { .. }
+            | Op::Connect { .. }
+            | Op::Splice { .. }
+            | Op::Hangup { .. }
+            | Op::Close { .. }
+            | Op::Cancel { .. } => {
                 write!(out, "{:?}", self.0)
             }
         }

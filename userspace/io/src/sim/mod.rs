@@ -13,6 +13,7 @@
 mod chaos;
 mod connection;
 mod held;
+mod join;
 mod kernel;
 mod network;
 mod random;
@@ -26,6 +27,8 @@ mod world;
 
 pub use chaos::Chaos;
 pub use held::Held;
+pub use join::Joiner;
+pub(crate) use join::cookie;
 pub use random::{Chance, Random};
 pub use ring::Sim;
 pub use world::{Hang, Host, Usage, World};

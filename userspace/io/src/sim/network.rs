@@ -30,6 +30,8 @@ impl Inner {
             Event::Knock(fd, times) => self.knock(fd, times),
             Event::ConnectFails(fd, errno) => self.end_connect(fd, Err(errno)),
             Event::Knocked(listener, connection) => self.stand_in_queue(listener, connection),
+            Event::Carry(fd) => self.carry(fd),
+            Event::Unhide(fd) => self.unhide(fd),
         }
     }
 
@@ -163,7 +165,10 @@ impl Inner {
         }
         let bytes = pair.sides[side].incoming.arrive(self.now);
         match pair.sides[side].holder {
-            Holder::Open(fd) => self.progress(fd),
+            Holder::Open(fd) => {
+                self.redirect(fd);
+                self.progress(fd);
+            }
             // Nobody will ever read it: the kernel says so.
             Holder::Closed if bytes => self.send_reset(connection, side),
             Holder::Listener(_) | Holder::Closed => {}
@@ -173,6 +178,7 @@ impl Inner {
     /// Bytes of `side`'s incoming pipe were taken: its peer may send more.
     pub(super) fn window_opened(&mut self, connection: usize, side: usize) {
         if let Holder::Open(peer) = self.connections[connection].sides[1 - side].holder {
+            self.carry_to(peer);
             self.progress(peer);
         }
     }
@@ -186,6 +192,9 @@ impl Inner {
         if socket.users.iter().any(|(_, token)| token.kind != crate::Kind::Close) {
             let users = socket.users.clone();
             return self.breach(format!("{fd:?} is closed with {users:?} outstanding"));
+        }
+        if self.joints.contains_key(&fd) {
+            return self.breach(format!("{fd:?} is closed while it is joined"));
         }
         let Some(socket) = self.sockets.remove(&fd) else { return };
         self.hosts[socket.host].descriptors -= 1;

@@ -139,7 +139,14 @@ impl Sim {
     pub(crate) fn is_quiet(&self, fd: Fd) -> bool {
         let inner = &mut *self.world.0.borrow_mut();
         inner.check_descriptor(self.ring, fd, format_args!("asked whether it is quiet"));
+        inner.redirect(fd);
         inner.place(fd).is_some_and(|(connection, side)| !inner.connections[connection].sides[side].is_readable())
+    }
+
+    pub(crate) fn written(&self, fd: Fd) -> Result<u64, Errno> {
+        let inner = &mut *self.world.0.borrow_mut();
+        inner.check_descriptor(self.ring, fd, format_args!("asked what was written to it"));
+        inner.written(fd)
     }
 
     pub(crate) fn refuse_handshakes(&mut self, listener: Fd) {

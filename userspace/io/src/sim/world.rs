@@ -17,6 +17,7 @@ use model::{Address, Instant};
 use super::{
     Chaos, Held, Random,
     connection::{Broken, Connection},
+    join::Joint,
     trace::Trace,
 };
 use crate::{Bell, Completion, Descriptor, Errno, Fd, Op, Ring, Token};
@@ -53,6 +54,8 @@ pub(super) struct Inner {
     pub(super) rings: Vec<RingState>,
     pub(super) sockets: BTreeMap<Fd, Socket>,
     pub(super) connections: Vec<Connection>,
+    /// By the descriptor where bytes arrive.
+    pub(super) joints: BTreeMap<Fd, Joint>,
     /// The first breach of the kernel's contract that was not found inside `wait`, where it could be told at once.
     pub(super) violation: Option<String>,
     /// Descriptors that were dropped outside of any ring.
@@ -80,6 +83,10 @@ pub(super) enum Event {
     ConnectFails(Fd, Errno),
     /// An established connection stands in the listener's queue.
     Knocked(Fd, usize),
+    /// What was taken over from a joined socket is given to the other to send.
+    Carry(Fd),
+    /// Kept bytes of a joined socket can be received.
+    Unhide(Fd),
 }
 
 pub(super) struct HostState {
@@ -135,6 +142,9 @@ pub(super) enum Operation {
         to: Fd,
         length: u64,
     },
+    Hangup {
+        fd: Fd,
+    },
     Watch {
         bell: Bell,
     },
@@ -179,6 +189,7 @@ impl World {
             rings: Vec::new(),
             sockets: BTreeMap::new(),
             connections: Vec::new(),
+            joints: BTreeMap::new(),
             violation: None,
             dropped: Arc::default(),
             events: BTreeMap::new(),
@@ -447,6 +458,7 @@ impl Operation {
             }
             Self::Connect { fd, address } => format!("connect {fd:?} to {address}"),
             Self::Splice { from, to, length } => format!("splice {from:?} to {to:?}, {length}"),
+            Self::Hangup { fd } => format!("await the end of {fd:?}"),
             Self::Watch { .. } => "watch a bell".to_owned(),
             Self::Ended => "ended, not yet delivered".to_owned(),
         }

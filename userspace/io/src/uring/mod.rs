@@ -11,6 +11,7 @@ mod features;
 mod flight;
 mod setup;
 mod splice;
+pub(crate) mod tcp;
 
 use core::time::Duration;
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
@@ -97,6 +98,7 @@ impl Uring {
                 Err(errno) => return self.ready.push(Completion { token, outcome: Outcome::Done(Err(errno)), more: false }),
             },
             Op::Splice { from, to, length } => return self.begin_splice(slot, from, to, length),
+            Op::Hangup { fd } => opcode::PollAdd::new(types::Fd(fd.0), u32::from(libc::POLLRDHUP.unsigned_abs())).build(),
             Op::Watch { bell } => match bell {
                 Bell::Event(descriptor) => self.flights.of(slot).watch(descriptor),
                 Bell::Flag(_) => {
@@ -173,7 +175,7 @@ impl Uring {
                     polled.push((token.slot, counted));
                     continue;
                 }
-                Kind::Close | Kind::Cancel | Kind::Forget => Outcome::Done(counted),
+                Kind::Hangup | Kind::Close | Kind::Cancel | Kind::Forget => Outcome::Done(counted),
             };
             completions.push(Completion { token, outcome, more });
         }
@@ -275,7 +277,7 @@ impl Uring {
 }
 
 /// The descriptor of a socket that stands in the reactor's table.
-fn borrow(fd: Fd) -> std::os::fd::BorrowedFd<'static> {
+pub(crate) fn borrow(fd: Fd) -> std::os::fd::BorrowedFd<'static> {
     // SAFETY: the reactor closes a socket only after its last operation, and calls the backend for open ones only; the borrow ends with the call.
     unsafe { std::os::fd::BorrowedFd::borrow_raw(fd.0) }
 }
