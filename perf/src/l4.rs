@@ -26,7 +26,7 @@ pub(crate) struct Options {
     /// Packets of one measurement
     #[arg(long, default_value_t = 900_000)]
     packets: u32,
-    /// Only the row whose name begins so
+    /// Only the row whose name begins so; `guards` is what each guard adds
     #[arg(long)]
     only: Option<String>,
     /// The CPU to run on [default: the last]
@@ -70,6 +70,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     report.state_steps(&list);
     for row in ROWS.iter().filter(|row| options.only.as_ref().is_none_or(|only| row.what.starts_with(only.as_str()))) {
         measure_row(&mut stand, &mut report, options, row)?;
+    }
+    if options.only.as_deref() == Some("guards") {
+        (0..options.rounds).try_for_each(|round| measure_guards(&mut stand, &mut report, options.packets, round))?;
     }
     if options.only.is_none() {
         for round in 0..options.rounds {

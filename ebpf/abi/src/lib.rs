@@ -34,8 +34,8 @@ pub use count::{Counters, DropSample, REASONS_MAX, Reason, SAMPLE_BYTES};
 pub use decap::{Candidates, DecapSettings, GUE_PORT, GUE_PRIVATE_KIND, GueHeader};
 pub use flow::{FlowKey, Fragment, FragmentKey, Pin, Session, pin_flags, tcp_flags};
 pub use guard::{
-    GUARD_BLOCK_WORDS, GUARD_FILTER_WORDS, GUARD_V4_BLOCKS, GUARD_V6_BITS, Guard, GuardVerdict, HostsOf24, SourceRate, V4Filter, v4_block,
-    v6_filter_bits,
+    GUARD_BLOCK_WORDS, GUARD_FILTER_WORDS, GUARD_NEAR_WORDS, GUARD_V4_BLOCKS, GUARD_V6_BITS, Guard, GuardVerdict, HostsOf24, SourceRate,
+    V4Filter, v4_block, v4_near, v6_filter_bits,
 };
 pub use hash::{flow_hash, slot_of};
 pub use hop::{HOP_KNOWN, HopFrame};
@@ -53,7 +53,7 @@ pub use steer::{Bind, STEER_CPUS, STEER_GROUPS, STEER_WORKERS, SteerCount};
 pub use yardstick::{Connection, DRAW_STEP, Draw, REFERENCE_CONNECTIONS, drawn};
 
 /// Counts changes of meaning that sizes do not show.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// The layout of everything here. Maps pinned by a process with another one are not adopted.
 pub const LAYOUT: u32 = {

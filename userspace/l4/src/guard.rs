@@ -5,8 +5,8 @@
 
 use crate::load::Balancer;
 use abi::{
-    Address, GUARD_BLOCK_WORDS, GUARD_FILTER_WORDS, GUARD_V4_BLOCKS, GUARD_V6_BITS, Guard, GuardVerdict, HostsOf24, V4Filter, v4_block,
-    v6_filter_bits,
+    Address, GUARD_BLOCK_WORDS, GUARD_FILTER_WORDS, GUARD_NEAR_WORDS, GUARD_V4_BLOCKS, GUARD_V6_BITS, Guard, GuardVerdict, HostsOf24,
+    V4Filter, v4_block, v4_near, v6_filter_bits,
 };
 use alloc::collections::BTreeMap;
 use aya::maps::lpm_trie::{Key, LpmTrie};
@@ -29,6 +29,7 @@ pub struct GuardList {
     /// Two bits for each /24.
     v4: Box<[[u64; GUARD_BLOCK_WORDS]]>,
     hosts: BTreeMap<u32, HostsOf24>,
+    v4_near: Box<[u64]>,
     v4_filter: Box<[u64]>,
     v6_filter: Box<[[u64; GUARD_BLOCK_WORDS]]>,
     v6: BTreeMap<(u8, [u8; 16]), Guard>,
@@ -47,6 +48,7 @@ impl GuardList {
         let mut list = Self {
             v4: vec![[0; GUARD_BLOCK_WORDS]; GUARD_V4_BLOCKS as usize].into(),
             hosts: BTreeMap::new(),
+            v4_near: Box::default(),
             v4_filter: Box::default(),
             v6_filter: vec![[0; GUARD_BLOCK_WORDS]; FILTER_BLOCKS].into(),
             v6: BTreeMap::new(),
@@ -58,7 +60,7 @@ impl GuardList {
                 IpAddr::V6(network) => list.add_v6(u128::from(network), prefix.length.min(128), guard),
             }
         }
-        list.v4_filter = list.filter_of_v4().into();
+        (list.v4_near, list.v4_filter) = (list.near_of_v4().into(), list.filter_of_v4().into());
         list
     }
 
@@ -90,6 +92,18 @@ impl GuardList {
         }
     }
 
+    /// What is near to IPv4's networks.
+    fn near_of_v4(&self) -> Vec<u64> {
+        let mut near = vec![0; GUARD_NEAR_WORDS as usize];
+        for (number, word) in (0..).zip(self.v4.iter().flatten()).filter(|(_, word)| **word != 0) {
+            for network in (0..32_u32).filter(|network| word >> (network * 2) & 3 != 0) {
+                let (place, shift) = near_place((number * 32 + network) << 8);
+                near[place] |= 1_u64 << shift;
+            }
+        }
+        near
+    }
+
     /// The filter in front of IPv4's networks.
     fn filter_of_v4(&self) -> Vec<u64> {
         let mut filter = vec![0; GUARD_FILTER_WORDS as usize];
@@ -112,14 +126,18 @@ impl GuardList {
         filter
     }
 
-    /// How far a packet of this source is looked into: 1 the filter alone, 2 the networks, 3 the hosts.
+    /// How far a packet of this source is looked into: 1 what is near alone, 2 the filter, 3 the networks, 4 the hosts.
     pub fn steps(&self, source: Ipv4Addr) -> usize {
         let host = u32::from(source);
-        let place = filter_place(host);
-        if !place.may_be_in(self.v4_filter[place.place as usize]) {
+        let (near, shift) = near_place(host);
+        if self.v4_near[near] >> shift & 1 == 0 {
             return 1;
         }
-        if self.network(host >> 8) == GuardVerdict::Partial { 3 } else { 2 }
+        let place = filter_place(host);
+        if !place.may_be_in(self.v4_filter[place.place as usize]) {
+            return 2;
+        }
+        if self.network(host >> 8) == GuardVerdict::Partial { 4 } else { 3 }
     }
 
     fn set_filter(&mut self, network: u128, level: usize) {
@@ -143,6 +161,8 @@ impl Balancer {
     pub fn put_guard(&mut self, list: &GuardList) -> Result<u32, MapError> {
         let mut settings = self.settings()?;
         let place = u32::from(settings.guard == 1);
+        let mut map = self.array::<u64>("GUARD_V4_NEAR")?;
+        (place * GUARD_NEAR_WORDS..).zip(&list.v4_near).try_for_each(|(at, word)| map.set(at, *word, 0))?;
         let mut map = self.array::<u64>("GUARD_V4_FILTER")?;
         (place * GUARD_FILTER_WORDS..).zip(&list.v4_filter).try_for_each(|(at, word)| map.set(at, *word, 0))?;
         self.put_inner("GUARD_V4", place, &bits(&list.v4)?)?;
@@ -185,6 +205,12 @@ fn bits(blocks: &[[u64; GUARD_BLOCK_WORDS]]) -> Result<Array<MapData, Block>, Ma
 }
 
 type Block = [u64; GUARD_BLOCK_WORDS];
+
+/// Where the /22 of an address as a number has its bit.
+fn near_place(host: u32) -> (usize, u32) {
+    let (place, shift) = v4_near(host.to_be());
+    (place as usize, shift)
+}
 
 /// Where an address as a number has its bits.
 fn filter_place(host: u32) -> V4Filter {
@@ -269,15 +295,17 @@ mod tests {
         let list =
             list(&["deny 10.0.0.0/16", "allow 10.0.3.7/32", "deny 192.0.2.128/25", "deny 198.51.100.1/32", "deny 198.51.100.200/32"]);
         for (address, steps) in [
-            ("10.0.0.0", 2),
-            ("10.0.255.255", 2),
-            ("10.0.3.7", 3),
-            ("10.0.3.8", 3),
-            ("192.0.2.200", 3),
-            ("192.0.2.1", 3),
-            ("198.51.100.1", 3),
-            ("198.51.100.200", 3),
-            ("198.51.100.2", 1),
+            ("10.0.0.0", 3),
+            ("10.0.255.255", 3),
+            ("10.0.3.7", 4),
+            ("10.0.3.8", 4),
+            ("192.0.2.200", 4),
+            ("192.0.2.1", 4),
+            ("198.51.100.1", 4),
+            ("198.51.100.200", 4),
+            ("198.51.100.2", 2),
+            ("198.51.103.2", 2),
+            ("198.51.104.1", 1),
             ("203.0.113.1", 1),
         ] {
             assert_eq!(list.steps(address.parse().unwrap()), steps, "{address}");

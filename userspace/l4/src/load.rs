@@ -34,6 +34,7 @@ pub const MAPS: &[&str] = &[
     "SERVICE_COUNTERS",
     "BACKEND_COUNTERS",
     "REASONS",
+    "GUARD_V4_NEAR",
     "GUARD_V4_FILTER",
     "GUARD_V4",
     "GUARD_HOSTS",

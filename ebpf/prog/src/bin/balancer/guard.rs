@@ -5,7 +5,7 @@
 //! source is wronged only when both its cells have a loud one.
 
 use crate::{budget, count, maps};
-use abi::{Address, GuardVerdict, Reason, Settings, SourceRate, V4Filter, flow_hash, limits, v4_block, v6_filter_bits};
+use abi::{Address, GuardVerdict, Reason, Settings, SourceRate, V4Filter, flow_hash, limits, v4_block, v4_near, v6_filter_bits};
 use prog::verdict::{Step, Verdict};
 
 /// Let a client's packet in, or not.
@@ -28,7 +28,7 @@ fn listed(source: &Address, settings: &Settings) -> GuardVerdict {
     let list = settings.guard.wrapping_sub(1);
     if source.is_v4() {
         let word = source.v4_word();
-        return if V4Filter::of(word).may_be_in(glance(word, settings)) { listed_v4(word, list) } else { GuardVerdict::Unlisted };
+        return if is_near(word, glance(word, settings)) { listed_v4(word, list) } else { GuardVerdict::Unlisted };
     }
     let [short, middle, long] = v6_filter_bits(source);
     if settings.guard == 0 || filtered(list, short) | filtered(list, middle) | filtered(list, long) == 0 {
@@ -37,15 +37,25 @@ fn listed(source: &Address, settings: &Settings) -> GuardVerdict {
     GuardVerdict::of(maps::guard_v6(list, source))
 }
 
-/// The word of the filter that says whether the list in force may name an IPv4 address; 0, which names nobody, without a list.
+/// The word that says whether the list in force names anybody near an IPv4 address; 0, which is nobody, without a list.
 #[inline(always)]
 pub(crate) fn glance(source: u32, settings: &Settings) -> u64 {
-    if settings.guard == 0 { 0 } else { maps::guard_v4_filter(settings.guard - 1, V4Filter::of(source).place) }
+    if settings.guard == 0 { 0 } else { maps::guard_v4_near(settings.guard - 1, v4_near(source).0) }
 }
 
-/// What a list says of an IPv4 address that its filter lets through.
+/// Does it, as that word has it?
+#[inline(always)]
+pub(crate) fn is_near(source: u32, glance: u64) -> bool {
+    glance >> v4_near(source).1 & 1 != 0
+}
+
+/// What a list says of an IPv4 address that is near to somebody whom it names.
 #[inline(always)]
 pub(crate) fn listed_v4(source: u32, list: u32) -> GuardVerdict {
+    let filter = V4Filter::of(source);
+    if !filter.may_be_in(maps::guard_v4_filter(list, filter.place)) {
+        return GuardVerdict::Unlisted;
+    }
     let host = u32::from_be(source);
     let (block, word, shift) = v4_block(host >> 8);
     match GuardVerdict::of((maps::guard_v4(list, block, word) >> shift) as u32) {

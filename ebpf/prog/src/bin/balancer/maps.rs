@@ -7,8 +7,8 @@
 use crate::cookie::Flood;
 use abi::{
     Address, Away, AwayKey, Backend, Counters, DropSample, FlowKey, Fragment, FragmentKey, GUARD_BLOCK_WORDS, GUARD_FILTER_WORDS,
-    GUARD_V4_BLOCKS, Guard, HostsOf24, NatFlow, Origin, OriginKey, Pin, PoolAddress, PoolKey, PortKey, Ports, QuicKey, REASONS_MAX,
-    SLOT_PAIRS, Service, Session, Settings, Slot, SlotPair, SourceRate, limits,
+    GUARD_NEAR_WORDS, GUARD_V4_BLOCKS, Guard, HostsOf24, NatFlow, Origin, OriginKey, Pin, PoolAddress, PoolKey, PortKey, Ports, QuicKey,
+    REASONS_MAX, SLOT_PAIRS, Service, Session, Settings, Slot, SlotPair, SourceRate, limits,
 };
 use aya_ebpf::bindings::{BPF_F_NO_PREALLOC, BPF_NOEXIST};
 use aya_ebpf::btf_maps::lpm_trie::Key;
@@ -55,6 +55,8 @@ type Bits = Array<[u64; GUARD_BLOCK_WORDS], { GUARD_V4_BLOCKS as usize }>;
 type Hosts = HashMap<u32, HostsOf24, { limits::GUARD_PARTIAL as usize }, NO_PREALLOC>;
 type Prefixes = LpmTrie<[u8; 16], Guard, { limits::GUARD_V6 as usize }>;
 
+#[btf_map]
+static GUARD_V4_NEAR: Array<u64, { 2 * GUARD_NEAR_WORDS as usize }> = Array::new();
 #[btf_map]
 static GUARD_V4_FILTER: Array<u64, { 2 * GUARD_FILTER_WORDS as usize }> = Array::new();
 #[btf_map]
@@ -236,6 +238,12 @@ pub(crate) fn claim_port(key: &PoolKey, flow: &FlowKey) -> bool {
 #[inline(always)]
 pub(crate) fn free_port(key: &PoolKey) -> bool {
     NAT_BACK.remove(key).is_ok()
+}
+
+/// The word of a /16: what of it is near to what a list names.
+#[inline(always)]
+pub(crate) fn guard_v4_near(list: u32, place: u32) -> u64 {
+    GUARD_V4_NEAR.get(list * GUARD_NEAR_WORDS + place).copied().unwrap_or(0)
 }
 
 /// One word of the filter in front of a list's networks.

@@ -7,8 +7,8 @@
 
 use crate::{count, guard, maps};
 use abi::{
-    AWAY, Address, Backend, Guard, GuardVerdict, MODE_DSR, NO_BACKEND, NO_SERVICE, PortCell, PortKey, Reason, Service, Settings, V4Filter,
-    VIA_IPIP, VIA_L2, flow_hash, protocols, service_flags, slot_of,
+    AWAY, Address, Backend, Guard, GuardVerdict, MODE_DSR, NO_BACKEND, NO_SERVICE, PortCell, PortKey, Reason, Service, Settings, VIA_IPIP,
+    VIA_L2, flow_hash, protocols, service_flags, slot_of,
 };
 use prog::packet::Packet;
 use prog::plain::{self, Plain};
@@ -75,7 +75,7 @@ fn owner(plain: &Plain, service: &Service, settings: &Settings) -> Option<u32> {
 /// Through the guards.
 #[inline(always)]
 fn admit(plain: &Plain, settings: &Settings, glance: u64) -> Step<()> {
-    if V4Filter::of(plain.source()).may_be_in(glance) {
+    if guard::is_near(plain.source(), glance) {
         match GuardVerdict::of(listed(plain.source(), settings.guard.wrapping_sub(1))) {
             GuardVerdict::Deny => return Err(Verdict::drop(Reason::Denied)),
             GuardVerdict::Allow => {
