@@ -1,5 +1,6 @@
 //! TLS of listeners and clusters, as strangers see it: openssl and curl.
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
+#![expect(clippy::disallowed_methods, reason = "the long way says how long it took, in real time")]
 
 use e2e::{Authority, Client, Origin, Setup, Stage, eventually, free_address, load, run, tally};
 use std::{env, net::SocketAddr, time::Instant};
