@@ -6,7 +6,7 @@ use std::{
     net::{TcpListener, TcpStream},
 };
 
-use e2e::{PATIENCE, Setup, eventually, free_address, run};
+use e2e::{PATIENCE, Setup, eventually, free_address, run, sluice_command};
 
 /// What `packaging/kernel-layer.conf` gives, in setpriv's words.
 fn given() -> String {
@@ -56,6 +56,11 @@ clusters:
     let status = fs::read_to_string(format!("/proc/{}/status", sluice.process().as_raw_nonzero())).expect("the process is there");
     let permitted = status.lines().find_map(|line| line.strip_prefix("CapPrm:")).expect("Linux tells it");
     assert_eq!(u64::from_str_radix(permitted.trim(), 16).ok(), Some(KEPT), "{permitted}");
+    // The doctor sees how packets meet it.
+    let told = sluice_command().arg("doctor").output().expect("the doctor runs");
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    let line = told.lines().find(|line| line.contains(&format!("{interface}: XDP"))).unwrap_or_default();
+    assert!(line.starts_with("warn") && line.contains(" generic "), "{told}");
     // And sockets are joined without any right that was given up.
     sluice.await_listener(web);
     let (_asked, _) = listener.accept().expect("whoever asked whether it listens");

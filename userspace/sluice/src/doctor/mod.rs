@@ -73,7 +73,9 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     };
     let has_vips = snapshot.as_ref().is_some_and(|snapshot| !snapshot.vips.is_empty());
     let cpus = cpus::ours();
-    let interfaces = Look { root: Path::new("/"), cpus: &cpus, has_vips }.interfaces();
+    // Where the kernel does not tell there is nothing to say.
+    let hooks = l4::hooks().unwrap_or_default();
+    let interfaces = Look { root: Path::new("/"), cpus: &cpus, has_vips, hooks: &hooks }.interfaces();
     let vips = snapshot.map(|snapshot| vips::look(&snapshot)).unwrap_or_default();
     let findings: Vec<Finding> = [engine::look(), kernel::look(), cpus::look(), interfaces, vips].into_iter().flatten().collect();
     findings.iter().for_each(say);

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use l4::{Hook, Place};
+
 use super::Finding;
 
 /// What is looked at, and for whom.
@@ -14,6 +16,8 @@ pub(super) struct Look<'a> {
     pub(super) cpus: &'a BTreeSet<usize>,
     /// Packets of VIPs are forwarded.
     pub(super) has_vips: bool,
+    /// The XDP programs that are attached.
+    pub(super) hooks: &'a [Hook],
 }
 
 impl Look<'_> {
@@ -31,6 +35,7 @@ impl Look<'_> {
     fn interface(&self, name: &str) -> Vec<Finding> {
         let mut findings = vec![self.queues(name)];
         findings.extend(self.interrupts(name));
+        findings.extend(self.hooks.iter().filter(|hook| hook.interface == name).map(place));
         if self.has_vips {
             findings.extend(self.ways(name));
         }
@@ -97,6 +102,18 @@ impl Look<'_> {
     }
 }
 
+/// How an XDP program is attached.
+fn place(hook: &Hook) -> Finding {
+    let (value, in_order) = match hook.place {
+        Place::Native => ("native", true),
+        Place::Generic => ("generic", false),
+        Place::Hardware => ("hardware", true),
+        Place::Several => ("several", true),
+    };
+    let advice = "the kernel makes a packet of each frame first, which native spares (`attach: native` says why it cannot be)";
+    Finding::judge(&format!("{}: XDP", hook.interface), value, in_order, advice)
+}
+
 /// The CPUs of a list as the kernel writes it: `0-3,8`.
 pub(super) fn cpus(list: &str) -> BTreeSet<usize> {
     let range = |range: &str| {
@@ -152,7 +169,7 @@ mod tests {
             (&[("sys/class/net/eth1/operstate", "unknown\n"), ("sys/class/net/eth1/mtu", "9000\n")][..], &["eth1: queues", "MTU"][..]),
         ] {
             let root = machine(&[&good[..], change].concat());
-            let look = Look { root: root.path(), cpus: &cpus("0-1"), has_vips: true };
+            let look = Look { root: root.path(), cpus: &cpus("0-1"), has_vips: true, hooks: &[] };
             let findings = look.interfaces();
             let told: Vec<&str> = findings.iter().filter(|one| one.advice.is_some()).map(|one| one.what.as_str()).collect();
             assert_eq!(told, what, "{change:?}");
@@ -161,9 +178,23 @@ mod tests {
     }
 
     #[test]
+    fn an_interface_says_how_packets_meet_its_program() {
+        let root = machine(&[("sys/class/net/eth0/operstate", "up"), ("sys/class/net/eth1/operstate", "up")]);
+        for (place, line) in [
+            (Place::Native, "ok    eth0: XDP                      native"),
+            (Place::Generic, "warn  eth0: XDP                      generic"),
+        ] {
+            let hooks = [Hook { interface: "eth0".to_owned(), place }];
+            let look = Look { root: root.path(), cpus: &BTreeSet::new(), has_vips: false, hooks: &hooks };
+            let told: Vec<String> = look.interfaces().iter().map(ToString::to_string).filter(|told| told.contains("XDP")).collect();
+            assert!(told.len() == 1 && told[0].starts_with(line), "{told:?}");
+        }
+    }
+
+    #[test]
     fn nothing_is_asked_of_ways_without_vips() {
         let root = machine(&[("sys/class/net/eth0/operstate", "up"), ("proc/sys/net/ipv4/conf/eth0/forwarding", "0")]);
-        let look = Look { root: root.path(), cpus: &BTreeSet::new(), has_vips: false };
+        let look = Look { root: root.path(), cpus: &BTreeSet::new(), has_vips: false, hooks: &[] };
         assert!(look.interfaces().iter().all(|one| one.advice.is_none()));
     }
 
