@@ -2,10 +2,11 @@
 //! some of them give up in the middle.
 
 use core::{cell::Cell, time::Duration};
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
+use exchange::Transport;
 use io::{
-    Ring, Signal, Stream,
+    Ring, Signal,
     sim::{Chance, Random, World},
 };
 use model::Address;
@@ -13,6 +14,7 @@ use model::Address;
 use crate::{
     ledger::{Answer, Ledger},
     plan::{Body, Conduct, Mood, Plan},
+    secure::{self, NAME},
     wire::{Ended, Head, Wire, announced, framed, write_slowly},
 };
 
@@ -33,6 +35,10 @@ pub struct Client {
     pub closes_idle: bool,
     /// The proxy's.
     pub address: Address,
+    /// Whether most connections speak HTTP/2.
+    pub http2: bool,
+    /// How the proxy is believed, where it is spoken to through TLS.
+    pub tls: Option<[Arc<tls::Client>; 2]>,
 }
 
 /// One connection's progress, shared by its writing and its reading task.
@@ -81,6 +87,35 @@ impl Client {
             Err(_errno) => return,
         };
         let ours = stream.local().ok();
+        let many = self.http2 && random.happens(Chance(7_500));
+        let Some(transport) = self.secured(stream, many).await else {
+            if ours.as_ref().is_some_and(|ours| !self.world.was_broken(ours)) {
+                self.ledger.wrong(format!("{ids:?}: the proxy did not complete a handshake with {ours:?}"));
+            }
+            return;
+        };
+        if many {
+            return Box::pin(self.multiplexed((transport, ours), ids, random)).await;
+        }
+        Box::pin(self.serial((transport, ours), ids, random)).await;
+    }
+
+    /// What the proxy is spoken to through; `None` when the handshake fails.
+    async fn secured(&self, stream: io::Stream, many: bool) -> Option<Transport> {
+        let Some(clients) = &self.tls else { return Some(stream.into()) };
+        let transport = Transport::tls_client(stream, &clients[usize::from(many)], NAME).ok()?;
+        if !secure::agrees(&transport).await {
+            return None;
+        }
+        let agreed = transport.with_outcome(|outcome| outcome.alpn.clone()).flatten();
+        if agreed.as_deref() != secure::protocols(many).first().map(Vec::as_slice) {
+            self.ledger.wrong(format!("the proxy agreed on {agreed:?}"));
+        }
+        Some(transport)
+    }
+
+    /// One request after another.
+    async fn serial(self, (transport, ours): (Transport, Option<Address>), ids: Vec<u64>, mut random: Random) {
         let manner = Manner {
             ahead: random.pick(&[1, 1, 2, 5]),
             rest: random.pick(&[[0, 0], [0, 0], [0, 500], [0, 30_000]]),
@@ -88,11 +123,11 @@ impl Client {
             abort_after: random.happens(Chance(1_000)).then(|| random.below(3_000)),
         };
         let impatient = random.happens(Chance(1_000)).then(|| Duration::from_micros(random.pick(&[1, 1_000, 100_000])));
-        let mut wire = Wire::new(stream, &self.ring, impatient.unwrap_or(Duration::from_secs(5_000)));
+        let mut wire = Wire::new(transport, impatient.unwrap_or(Duration::from_secs(5_000)));
         wire.slowness = random.pick(&[0, 0, 0, 300, 5_000]);
         let progress = Rc::new(Progress::default());
         let plans: Rc<Vec<Plan>> = Rc::new(ids.iter().map(|id| Plan::new(self.seed, *id, self.mood)).collect());
-        let writer = (self.clone(), Rc::clone(&wire.stream), Rc::clone(&progress), Rc::clone(&plans), random.fork());
+        let writer = (self.clone(), Rc::clone(&wire.transport), Rc::clone(&progress), Rc::clone(&plans), random.fork());
         self.ring.spawn(async move {
             let (client, stream, progress, plans, mut random) = writer;
             client.write(&stream, (&progress, &plans), &manner, &mut random).await;
@@ -104,6 +139,7 @@ impl Client {
         if impatient.is_some() && ended == Some(Ended::Silent) {
             progress.aborted.set(true);
         }
+        self.world.note(&format!("client of {ids:?}: {ended:?}"));
         let broken = ours.is_none_or(|ours| self.world.was_broken(&ours));
         for plan in plans.iter() {
             self.ledger.note(plan.id, |entry| {
@@ -117,7 +153,7 @@ impl Client {
         }
     }
 
-    async fn write(&self, stream: &Stream, (progress, plans): (&Progress, &[Plan]), manner: &Manner, random: &mut Random) {
+    async fn write(&self, stream: &Transport, (progress, plans): (&Progress, &[Plan]), manner: &Manner, random: &mut Random) {
         let mut left = manner.abort_after.unwrap_or(usize::MAX);
         for (at, plan) in plans.iter().enumerate() {
             while at >= progress.answered.get() + manner.ahead && !progress.over.get() {
@@ -234,7 +270,7 @@ fn head(plan: &Plan) -> Vec<u8> {
 }
 
 /// Writes as many of the bytes as may still be sent; an error is the connection's end.
-async fn write_some(stream: &Stream, bytes: &[u8], left: &mut usize, manner: &Manner, random: &mut Random) -> Result<(), io::Errno> {
+async fn write_some(stream: &Transport, bytes: &[u8], left: &mut usize, manner: &Manner, random: &mut Random) -> Result<(), io::Errno> {
     let bytes = &bytes[..bytes.len().min(*left)];
     *left -= bytes.len();
     write_slowly(stream, bytes, random, &manner.rest).await

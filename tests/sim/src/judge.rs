@@ -21,6 +21,8 @@ pub struct Rules {
     pub expected_reasons: &'static [&'static str],
     /// How often a request is taken up on its way, each time to be tried twice at most.
     pub hops: u32,
+    /// Connections to origins carry many requests: where one breaks off, nobody can tell whose were on their way.
+    pub multiplexed: bool,
 }
 
 /// Reasons of local replies that an origin's failure, or the network's, explains.
@@ -29,9 +31,13 @@ const ORIGIN_REASONS: &[&str] =
 /// Reasons that a slow client explains.
 const CLIENT_REASONS: &[&str] = &["request_head_timeout", "request_body_timeout"];
 
+/// What the proxy keeps of a body to send it again.
+const REPLAY_BYTES: usize = 64 * 1024;
+
 /// Everything that was wrong in a run.
 pub fn judge(ledger: &Ledger, rules: Rules) -> Vec<String> {
     ledger.with(|book| {
+        let rules = Rules { multiplexed: rules.multiplexed && book.severed > 0, ..rules };
         let mut wrongs = core::mem::take(&mut book.wrongs);
         for (id, entry) in &book.entries {
             let plan = Plan::new(rules.seed, *id, rules.mood);
@@ -115,6 +121,7 @@ fn judge_cut(plan: &Plan, entry: &Entry, (head, body, ended): (&Head, &[u8], End
 fn judge_local(plan: &Plan, entry: &Entry, head: &Head, rules: Rules) -> Result<(), String> {
     let reason = head.field("x-sluice-reason").unwrap_or_default();
     let explained = rules.expected_reasons.contains(&reason.as_str())
+        || (reason == "stream_refused" && entry.heads_seen == 0 && may_be_refused(plan, rules))
         || (CLIENT_REASONS.contains(&reason.as_str()) && (entry.aborted || entry.broken))
         || (ORIGIN_REASONS.contains(&reason.as_str()) && (may_fail(plan, rules) || entry.aborted || entry.broken));
     if explained { Ok(()) } else { Err(format!("a local reply {} {reason:?} that nothing explains", head.word(1))) }
@@ -126,5 +133,10 @@ fn may_fail(plan: &Plan, rules: Rules) -> bool {
     // A request with a body, or one that must not be repeated, is lost with the idle connection it was sent on: origins close such connections,
     // and so does the proxy itself, to the one before it, when it has answered before all of a request had come.
     let unrepeatable = !plan.is_idempotent() || plan.request != Body::None;
-    dies || rules.upstream_breaks || ((rules.mood != Mood::Good || rules.hops > 1) && unrepeatable)
+    dies || rules.upstream_breaks || rules.multiplexed || ((rules.mood != Mood::Good || rules.hops > 1) && unrepeatable)
+}
+
+/// Whether an origin that does not look at it may be the last one: some leave one after the other, and what is large is not kept to be sent again.
+fn may_be_refused(plan: &Plan, rules: Rules) -> bool {
+    rules.mood != Mood::Good || plan.request.length() > REPLAY_BYTES
 }

@@ -48,6 +48,8 @@ pub struct Entry {
     pub heads_seen: usize,
     /// How often an origin saw the whole of it.
     pub wholes_seen: usize,
+    /// How often an origin said that it did not look at it.
+    pub refused: usize,
 }
 
 /// All requests of a run, and what must never have happened.
@@ -61,6 +63,12 @@ pub struct Book {
     pub entries: BTreeMap<u64, Entry>,
     /// What must never have happened, as text.
     pub wrongs: Vec<String>,
+    /// How often an origin broke a connection off that carries many requests: whose, nobody can tell.
+    pub severed: usize,
+    /// Attackers that were cut off: which limits may have ended each of them.
+    pub cut_off: Vec<&'static [&'static str]>,
+    /// Requests of attackers that were refused as too large.
+    pub too_large: u64,
 }
 
 impl Ledger {

@@ -1,7 +1,9 @@
 //! The simulated origins: each does with a request what its plan says, and notes what it saw.
 
 use core::time::Duration;
+use std::sync::Arc;
 
+use exchange::Transport;
 use io::{
     Descriptor, Ring, Stream,
     sim::{Chance, Random},
@@ -10,6 +12,7 @@ use io::{
 use crate::{
     ledger::Ledger,
     plan::{Body, Conduct, Mood, Plan},
+    secure,
     wire::{Ended, Head, Wire, announced, framed, write_slowly},
 };
 
@@ -26,7 +29,14 @@ pub struct Origin {
     pub mood: Mood,
     /// Whether a proxy stands before it.
     pub proxied: bool,
+    /// Whether it speaks HTTP/2, and nothing else.
+    pub http2: bool,
+    /// What it proves itself with, where it speaks TLS.
+    pub tls: Option<Arc<tls::Server>>,
 }
+
+/// What an origin lets wait until whoever asks for it is gone.
+pub const HOLD: &str = "/hold";
 
 /// Whether the connection serves on.
 #[derive(PartialEq, Eq)]
@@ -53,16 +63,27 @@ impl Origin {
         });
     }
 
-    async fn connection(&self, stream: Stream, mut random: Random) {
+    async fn connection(&self, stream: Stream, random: Random) {
+        let transport = match &self.tls {
+            Some(server) => Transport::tls_server(stream, server),
+            None => stream.into(),
+        };
+        if !secure::agrees(&transport).await {
+            return;
+        }
+        if self.http2 { self.multiplexed(transport, random).await } else { self.serial(transport, random).await }
+    }
+
+    async fn serial(&self, transport: Transport, mut random: Random) {
         // Far beyond every timeout of the proxy's: it is never the origin that saves a forgotten connection.
-        let mut wire = Wire::new(stream, &self.ring, Duration::from_secs(20_000));
+        let mut wire = Wire::new(transport, Duration::from_secs(20_000));
         wire.slowness = random.pick(&[0, 0, 0, 1_000]);
         let mut left = if self.mood == Mood::Good { usize::MAX } else { 1 + random.below(6) };
         while left > 0 && wire.begins().await.is_ok() {
             match self.request(&mut wire, &mut random).await {
                 Ok(Then::Next) => left -= 1,
                 // The proxy may give up at any time: that is no one's wrong.
-                Ok(Then::Close) | Err(Ended::Closed | Ended::Broken | Ended::Silent) => break,
+                Ok(Then::Close) | Err(Ended::Closed | Ended::Broken | Ended::Silent | Ended::Reset) => break,
                 Err(Ended::Malformed) => {
                     self.ledger.wrong("an origin got what is not HTTP".to_owned());
                     break;
@@ -82,6 +103,10 @@ impl Origin {
         let head = wire.head().await?;
         if head.word(1) == "/healthz" {
             return self.health(wire, random).await;
+        }
+        if head.word(1) == HOLD {
+            wire.read_out().await;
+            return Ok(Then::Close);
         }
         let Some(id) = head.word(1).strip_prefix("/r/").and_then(|id| id.parse().ok()) else {
             self.ledger.wrong(format!("an origin got {:?}", head.line));
@@ -116,7 +141,7 @@ impl Origin {
         Ok(Then::Next)
     }
 
-    fn judge_head(&self, head: &Head, plan: &Plan) {
+    pub(crate) fn judge_head(&self, head: &Head, plan: &Plan) {
         if head.word(0) != plan.method {
             self.ledger.wrong(format!("{} came as {:?}", plan.id, head.line));
         }
@@ -136,14 +161,19 @@ impl Origin {
         };
         let mut body = Vec::new();
         let read = wire.body(framing, &mut body).await;
+        self.judge_body(plan, &body, read.is_ok());
+        read
+    }
+
+    /// As much of a request's body as came.
+    pub(crate) fn judge_body(&self, plan: &Plan, body: &[u8], whole: bool) {
         let expected = plan.request_bytes();
-        if !expected.starts_with(&body) || (read.is_ok() && body.len() != expected.len()) {
+        if !expected.starts_with(body) || (whole && body.len() != expected.len()) {
             self.ledger.wrong(format!("{} came with a wrong body of {} bytes instead of {}", plan.id, body.len(), expected.len()));
         }
-        if read.is_ok() {
+        if whole {
             self.ledger.note(plan.id, |entry| entry.wholes_seen += 1);
         }
-        read
     }
 
     async fn answer(&self, wire: &Wire, plan: &Plan, random: &mut Random) -> Result<Then, Ended> {
@@ -181,12 +211,18 @@ impl Origin {
         };
         let closes = cut < response.len() || leaves;
         self.write(wire, &response[..cut], random).await?;
+        if leaves && cut == response.len() {
+            // Through TLS an end that is not announced is none.
+            wire.transport.finish();
+            self.ring.sleep(Duration::from_micros(1)).await;
+            wire.transport.flushed().await.map_err(|_errno| Ended::Broken)?;
+        }
         Ok(if closes || plan.conduct == Conduct::DieInBody { Then::Close } else { Then::Next })
     }
 
     async fn write(&self, wire: &Wire, bytes: &[u8], random: &mut Random) -> Result<(), Ended> {
         let rest = random.pick(&[[0, 0], [0, 100], [0, 5_000]]);
-        write_slowly(&wire.stream, bytes, random, &rest).await.map_err(|_errno| Ended::Broken)?;
-        wire.stream.flushed().await.map_err(|_errno| Ended::Broken)
+        write_slowly(&wire.transport, bytes, random, &rest).await.map_err(|_errno| Ended::Broken)?;
+        wire.transport.flushed().await.map_err(|_errno| Ended::Broken)
     }
 }

@@ -37,6 +37,8 @@ pub struct Plan {
     pub delay: Duration,
     /// What the origin does.
     pub conduct: Conduct,
+    /// How often an origin that speaks HTTP/2 refuses to look at it.
+    pub refusals: usize,
 }
 
 /// A body and how it is framed.
@@ -113,6 +115,7 @@ impl Plan {
             infos: random.pick(&[0, 0, 0, 0, 1, 2]),
             delay: Duration::from_micros(random.pick(&[0, 0, 100, 20_000])),
             conduct,
+            refusals: random.pick(&[0, 0, 0, 0, 0, 1, 2]),
         }
     }
 

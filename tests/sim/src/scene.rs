@@ -1,148 +1,36 @@
 //! One run: a network, a proxy on it, origins and clients, from the first connection to the last descriptor closed.
 
 use core::{cell::Cell, time::Duration};
-use std::{io::Write as _, rc::Rc};
+use std::{io::Write as _, rc::Rc, sync::Arc};
 
 use io::{
     Ring,
-    sim::{Chance, Chaos, Hang, Host, Joiner, Random, Sim, Usage, World},
+    sim::{Hang, Host, Joiner, Random, Sim, Usage, World},
 };
 use model::{Address, Instant};
 use stats::View;
 
 use crate::{
+    attacker::{ATTACKS, Attacker},
     client::{Client, scripts},
+    counts::Counts,
     judge::{Rules, judge},
     ledger::Ledger,
     origin::Origin,
     plan::Mood,
     proxy::Proxy,
+    secure,
+    setting::{ORIGINS, PROXY, Setting},
 };
 
 /// When a run that has not ended has failed: far beyond every timeout that any host has.
 const LATEST: Instant = Instant(200_000_000_000_000);
 /// How long the proxy may drain.
 const DRAIN: Duration = Duration::from_secs(5_000);
+/// How long after the last request everything that was on its way has arrived.
+const SETTLED: Duration = Duration::from_secs(100);
 /// A connection that is closed no longer counts, but its descriptor takes some turns to go.
 const EXCESS_MAX: Duration = Duration::from_millis(100);
-/// Where the proxy listens.
-pub const PROXY: &str = "10.0.0.1:80";
-/// Where the origins listen.
-pub const ORIGINS: [&str; 3] = ["10.0.1.1:80", "10.0.1.2:80", "10.0.1.3:80"];
-
-/// How a run is set up.
-#[expect(clippy::struct_excessive_bools, reason = "knobs that have nothing to do with each other")]
-pub struct Setting {
-    /// Decides everything.
-    pub seed: u64,
-    /// Prints all that happens.
-    pub traced: bool,
-    /// The origins'.
-    pub mood: Mood,
-    /// The network's and the kernels'.
-    pub chaos: Chaos,
-    /// Requests of all clients together.
-    pub requests: u64,
-    /// The proxy's configuration at first.
-    pub config: String,
-    /// What it is replaced by, one after the other, at random times.
-    pub changes: Vec<String>,
-    /// Whether the proxy begins to drain while clients are still busy.
-    pub drains_early: bool,
-    /// Whether origins expect what a proxy adds.
-    pub speaks_http: bool,
-    /// Most connections that the proxy may have to one origin.
-    pub upstream_max: Option<usize>,
-    /// Descriptors the proxy may have.
-    pub descriptors: Option<usize>,
-    /// Whether the proxy's timeouts are short enough to end anything.
-    pub times_out: bool,
-    /// Reasons of local replies that the setting calls for.
-    pub expected_reasons: &'static [&'static str],
-    /// How often the proxy takes a request up on its way.
-    pub hops: u32,
-    /// Where the kernel can join sockets: how often it refuses, and how often an end overtakes what it keeps.
-    pub joins: Option<[Chance; 2]>,
-}
-
-impl Setting {
-    /// A run with nothing special about it.
-    pub fn new(seed: u64, traced: bool, mood: Mood, chaos: Chaos) -> Self {
-        Self {
-            seed,
-            traced,
-            mood,
-            chaos,
-            requests: 40,
-            config: http_config(""),
-            changes: Vec::new(),
-            drains_early: false,
-            speaks_http: true,
-            upstream_max: None,
-            descriptors: None,
-            times_out: false,
-            expected_reasons: &[],
-            hops: 1,
-            joins: None,
-        }
-    }
-}
-
-/// A configuration with one listener and one cluster of all origins; `cluster` is added to the cluster.
-pub fn http_config(cluster: &str) -> String {
-    config("http: { sites: [{ hosts: [\"*\"], routes: [{ to: origins }] }] }", &ORIGINS, cluster)
-}
-
-/// A configuration with one listener and one cluster.
-pub fn config(listener: &str, origins: &[&str], cluster: &str) -> String {
-    format!(
-        "version: 1
-defaults: {{ timeouts: {{ connect: 200s, request: 3000s, request_head: 3000s, idle: 3000s }} }}
-listeners:
-  web: {{ bind: [\"{PROXY}\"], {listener} }}
-clusters:
-  origins: {{ endpoints: [{}]{cluster} }}
-",
-        origins.join(", ")
-    )
-}
-
-/// What the proxy speaks with itself in a [`relayed`] configuration.
-#[derive(Clone, Copy, Debug)]
-pub struct Relay {
-    /// The cluster's protocol.
-    pub protocol: &'static str,
-    /// Through TLS.
-    pub secure: bool,
-    /// The TLS goes through another listener unopened.
-    pub passed: bool,
-}
-
-/// A configuration whose listener sends everything to the origins by way of another listener of the proxy itself, so that what both speak with each
-/// other is simulated too.
-pub fn relayed(relay: Relay) -> String {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
-    let Relay { protocol, secure, passed } = relay;
-    let tls = if secure { format!(", tls: {{ server_name: relay.test, ca: \"{folder}/ca.pem\" }}") } else { String::new() };
-    let certificates = if secure { "tls: { certificates: [relay] }," } else { "" };
-    let (entry, more) = if passed {
-        let listener = "  pass: { bind: [\"10.0.0.1:443\"], passthrough: [{ names: [relay.test], to: back }], tcp: origins }\n";
-        ("10.0.0.1:444", listener)
-    } else {
-        ("10.0.0.1:443", "")
-    };
-    let back = format!(
-        "  back: {{ bind: [\"{entry}\"], {certificates} http: {{ sites: [{{ hosts: [\"*\"], routes: [{{ to: origins }}] }}] }} }}\n"
-    );
-    let text = config("http: { sites: [{ hosts: [\"*\"], routes: [{ to: relay }] }] }", &ORIGINS, "");
-    text.replace("clusters:\n", &format!("{back}{more}clusters:\n"))
-        + &format!(
-            "  relay: {{ endpoints: [10.0.0.1:443], protocol: {protocol}{tls} }}
-  back: {{ endpoints: [10.0.0.1:444] }}
-secrets: {{ relay: {{ cert: \"{folder}/relay.pem\", key: \"{folder}/relay.key\" }} }}
-"
-        )
-}
 
 /// Runs it; what was wrong, if anything, as text.
 pub fn run(setting: Setting) -> Result<(), String> {
@@ -235,18 +123,30 @@ impl Scene {
             expected_reasons: self.setting.expected_reasons,
             times_out: self.setting.times_out,
             hops: self.setting.hops,
+            multiplexed: self.setting.origins.http2,
         };
         let mut wrongs = judge(&self.ledger, rules);
         if let Some((most, _)) = self.excess.get().filter(|(_, length)| *length > EXCESS_MAX) {
             wrongs.push(format!("the proxy kept {most} connections to one origin"));
         }
+        wrongs.extend(self.count());
         if wrongs.is_empty() { Ok(()) } else { Err(wrongs.join("\n")) }
     }
 
     fn begin(&mut self) -> Result<(), String> {
         let (seed, mood) = (self.setting.seed, self.setting.mood);
+        let (clients, origins) = (self.setting.clients, self.setting.origins);
+        let server = origins.secure.then(|| secure::server(origins.http2));
         for place in ORIGINS {
-            let origin = Origin { ring: self.rings[0].clone(), ledger: self.ledger.clone(), seed, mood, proxied: self.setting.speaks_http };
+            let origin = Origin {
+                ring: self.rings[0].clone(),
+                ledger: self.ledger.clone(),
+                seed,
+                mood,
+                proxied: self.setting.speaks_http,
+                http2: origins.http2,
+                tls: server.clone(),
+            };
             origin.serve(self.world.listen(self.hosts[0], address(place)).map_err(|errno| errno.to_string())?);
         }
         let client = Client {
@@ -255,11 +155,15 @@ impl Scene {
             ledger: self.ledger.clone(),
             seed,
             mood,
-            closes_idle: self.setting.drains_early,
+            // Where a stream breaks off between its last byte and its end, so does whoever was given all of its bytes.
+            closes_idle: self.setting.drains_early || origins.http2 && (mood == Mood::Bad || self.setting.chaos.breaks()),
             address: address(PROXY),
+            http2: clients.http2,
+            tls: clients.secure.then(|| [false, true].map(secure::client)),
         };
+        self.attack(&client);
         let scripts = scripts(self.setting.requests, &mut self.random);
-        self.clients = scripts.len();
+        self.clients += scripts.len();
         for ids in scripts {
             let (client, random, finished) = (client.clone(), self.random.fork(), Rc::clone(&self.finished));
             self.rings[1].spawn(async move {
@@ -268,6 +172,37 @@ impl Scene {
             });
         }
         Ok(())
+    }
+
+    fn attack(&mut self, client: &Client) {
+        let attacker = Attacker {
+            ring: client.ring.clone(),
+            world: client.world.clone(),
+            ledger: client.ledger.clone(),
+            address: client.address.clone(),
+            tls: client.tls.as_ref().map(|[_, many]| Arc::clone(many)),
+        };
+        for _ in 0..self.setting.attackers {
+            let (attacker, random, finished) = (attacker.clone(), self.random.fork(), Rc::clone(&self.finished));
+            let attack = ATTACKS.get(self.random.below(ATTACKS.len() + 1));
+            self.clients += 1;
+            self.rings[1].spawn(async move {
+                match attack {
+                    Some(attack) => attacker.flood(attack, random).await,
+                    None => attacker.bombs(random).await,
+                }
+                finished.set(finished.get() + 1);
+            });
+        }
+    }
+
+    /// What the proxy has counted: attackers, each by a limit of theirs, and nobody else.
+    fn count(&mut self) -> Vec<String> {
+        let counts = Counts::read(&mut self.proxy.stats);
+        if self.setting.chaos.breaks() {
+            return Vec::new();
+        }
+        self.ledger.with(|book| counts.misjudged(&book.cut_off, book.too_large))
     }
 
     fn all_rings(&self) -> Vec<Ring> {
@@ -325,11 +260,26 @@ impl Scene {
         })
     }
 
+    /// What is still on its way arrives; then the proxy counts as open what is.
+    fn settle(&mut self, rings: &[Ring]) -> Result<(), String> {
+        let settled = Rc::new(Cell::new(false));
+        let (ring, done) = (self.rings[1].clone(), Rc::clone(&settled));
+        self.rings[1].spawn(async move {
+            ring.sleep(SETTLED).await;
+            done.set(true);
+        });
+        self.turn(rings, || settled.get())?;
+        let open = ORIGINS.iter().map(|origin| self.world.connections(self.proxy.host, &address(origin))).sum();
+        let wrongs = Counts::read(&mut self.proxy.stats).left_open(open);
+        if wrongs.is_empty() { Ok(()) } else { Err(wrongs.join("\n")) }
+    }
+
     /// After the last client: the proxy drains, and then nothing of it may be left.
     fn drain(&mut self) -> Result<(), String> {
         let rings = self.all_rings();
         self.proxy.drain(DRAIN);
         self.turn(&rings, || self.proxy.is_drained())?;
+        self.settle(&rings)?;
         for ring in &self.proxy.rings {
             if ring.panics() > 0 {
                 return Err(format!("{} tasks of the proxy panicked", ring.panics()));

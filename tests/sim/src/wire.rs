@@ -4,15 +4,15 @@ use core::{future::poll_fn, task::Poll, time::Duration};
 use std::rc::Rc;
 
 use buf::Chunk;
-use io::{Ring, Stream, sim::Random};
+use exchange::Transport;
+use io::sim::Random;
 
 use crate::plan::Body;
 
 /// A connection that is read line by line.
 pub struct Wire {
     /// The connection.
-    pub stream: Rc<Stream>,
-    ring: Ring,
+    pub transport: Rc<Transport>,
     unread: Vec<u8>,
     /// Silence after which reading gives up.
     patience: Duration,
@@ -31,6 +31,8 @@ pub enum Ended {
     Silent,
     /// What came is not HTTP.
     Malformed,
+    /// The peer reset the stream, and the connection goes on.
+    Reset,
 }
 
 /// A message's head.
@@ -67,18 +69,19 @@ impl Head {
 
 impl Wire {
     /// Over a connection; reading gives up after `patience` of silence.
-    pub fn new(stream: Stream, ring: &Ring, patience: Duration) -> Self {
-        Self { stream: Rc::new(stream), ring: ring.clone(), unread: Vec::new(), patience, slowness: 0 }
+    pub fn new(transport: Transport, patience: Duration) -> Self {
+        Self { transport: Rc::new(transport), unread: Vec::new(), patience, slowness: 0 }
     }
 
     /// More bytes.
     async fn fill(&mut self) -> Result<(), Ended> {
+        let ring = self.transport.ring();
         if self.slowness > 0 {
-            self.ring.sleep(Duration::from_micros(self.slowness)).await;
+            ring.sleep(Duration::from_micros(self.slowness)).await;
         }
-        let timer = self.ring.timer();
-        timer.set(self.ring.now() + self.patience);
-        let received = poll_fn(|_| match self.stream.poll_receive() {
+        let timer = ring.timer();
+        timer.set(ring.now() + self.patience);
+        let received = poll_fn(|_| match self.transport.poll_receive() {
             Poll::Ready(received) => Poll::Ready(Some(received)),
             Poll::Pending => timer.poll_expired().map(|()| None),
         })
@@ -173,10 +176,15 @@ impl Wire {
         String::from_utf8(line).map_err(|_not_text| Ended::Malformed)
     }
 
+    /// Reads the peer out.
+    pub async fn read_out(&mut self) {
+        while self.fill().await.is_ok() {}
+    }
+
     /// Closes our half and reads the peer out: a close with unread bytes would reset the connection.
     pub async fn linger(&mut self) {
-        self.stream.finish();
-        while self.fill().await.is_ok() {}
+        self.transport.finish();
+        self.read_out().await;
     }
 
     /// What was received and not read.
@@ -186,15 +194,15 @@ impl Wire {
 }
 
 /// Writes bytes, waiting for room, in random pieces with a rest between some of them.
-pub async fn write_slowly(stream: &Stream, mut bytes: &[u8], random: &mut Random, rest: &[u64]) -> Result<(), io::Errno> {
+pub async fn write_slowly(transport: &Transport, mut bytes: &[u8], random: &mut Random, rest: &[u64]) -> Result<(), io::Errno> {
     while !bytes.is_empty() {
         let (piece, left) = bytes.split_at((1 + random.below(8_000)).min(bytes.len()));
         bytes = left;
-        stream.write(|output| output.push(Chunk::copy_of(piece)));
-        stream.room().await?;
+        transport.write(|output| output.push(Chunk::copy_of(piece)));
+        transport.room().await?;
         let rest = random.pick(rest);
         if rest > 0 {
-            stream.ring().sleep(Duration::from_micros(rest)).await;
+            transport.ring().sleep(Duration::from_micros(rest)).await;
         }
     }
     Ok(())

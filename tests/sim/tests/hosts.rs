@@ -29,9 +29,19 @@ fn run(seed: u64, traced: bool, mood: Mood) -> Result<(), String> {
     let rings = [Ring::sim(Sim::new(&world, origins)), Ring::sim(Sim::new(&world, clients))];
     let ledger = Ledger::default();
     let address = Address::Tcp("10.0.0.1:80".parse().expect("an address"));
-    let origin = Origin { ring: rings[0].clone(), ledger: ledger.clone(), seed, mood, proxied: false };
+    let origin = Origin { ring: rings[0].clone(), ledger: ledger.clone(), seed, mood, proxied: false, http2: false, tls: None };
     origin.serve(world.listen(origins, address.clone()).map_err(|errno| errno.to_string())?);
-    let client = Client { ring: rings[1].clone(), world: world.clone(), ledger: ledger.clone(), seed, mood, closes_idle: false, address };
+    let client = Client {
+        ring: rings[1].clone(),
+        world: world.clone(),
+        ledger: ledger.clone(),
+        seed,
+        mood,
+        closes_idle: false,
+        address,
+        http2: false,
+        tls: None,
+    };
     let mut random = Random::new(seed);
     let scripts = scripts(REQUESTS, &mut random);
     let (count, finished) = (scripts.len(), Rc::new(Cell::new(0)));
@@ -48,7 +58,8 @@ fn run(seed: u64, traced: bool, mood: Mood) -> Result<(), String> {
     }
     ran.map_err(|hang| hang.0)?;
     let panics: u64 = rings.iter().map(Ring::panics).sum();
-    let wrongs = judge(&ledger, Rules { seed, mood, upstream_breaks: false, times_out: false, expected_reasons: &[], hops: 1 });
+    let wrongs =
+        judge(&ledger, Rules { seed, mood, upstream_breaks: false, times_out: false, expected_reasons: &[], hops: 1, multiplexed: false });
     if panics > 0 || !wrongs.is_empty() {
         return Err(format!("{panics} panics\n{}", wrongs.join("\n")));
     }

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use io::sim::{Chance, Chaos, Random};
 use sim::{
     plan::Mood,
-    scene::{ORIGINS, Relay, Setting, config, fingerprint, http_config, relayed, run, watched},
+    scene::{fingerprint, run, watched},
     seeds::{each, share},
+    setting::{ORIGINS, Relay, Setting, config, http_config, relayed},
 };
 
 #[test]

@@ -43,9 +43,15 @@ impl Inlet {
         first
     }
 
-    /// It is over before its time: what lies here is of no use to anyone.
-    pub(crate) fn fail(&self, fault: Fault, ring: &Ring) {
-        *self.parts.borrow_mut() = Parts::default();
+    /// It is over before its time. The first fault is the one that counts: what breaks later says less of what became of this exchange. What lies
+    /// here is of no use to anyone, but for a whole response, whatever happens behind it.
+    pub(crate) fn fail(&self, fault: Fault, is_response: bool, ring: &Ring) {
+        if self.fault.get().is_some() {
+            return;
+        }
+        if !(is_response && self.ended.get()) {
+            *self.parts.borrow_mut() = Parts::default();
+        }
         self.fault.set(Some(fault));
         self.waiter.wake(ring);
     }

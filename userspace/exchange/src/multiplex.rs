@@ -188,10 +188,10 @@ impl Multiplex {
                 }
                 self.arrived(state, id).put(part, &self.ring);
             }
-            Event::Refused(id, fault) => self.arrived(state, id).fail(fault, &self.ring),
+            Event::Refused(id, fault) => self.arrived(state, id).fail(fault, false, &self.ring),
             Event::Reset(id, fault) => {
                 if let Some(inlet) = state.inlet(id) {
-                    inlet.fail(fault, &self.ring);
+                    inlet.fail(fault, !state.codec.is_server(), &self.ring);
                 }
             }
             Event::Rejected(_, fault) => state.arrivals.push_back(Err(Arrival::Rejected(fault))),
@@ -213,10 +213,11 @@ impl Multiplex {
     fn break_off(&self, state: &mut State, fault: Option<Fault>) {
         let gone = if state.codec.is_server() { Fault::client(Cause::DownstreamReset) } else { Fault::origin(Cause::UpstreamReset) };
         state.broken = Some(fault.unwrap_or(gone));
-        let fault = if state.codec.is_server() { gone } else { fault.unwrap_or(gone) };
+        let is_response = !state.codec.is_server();
+        let fault = if is_response { fault.unwrap_or(gone) } else { gone };
         self.greeting.notify(&self.ring);
         for (_, inlet) in &state.inlets {
-            inlet.fail(fault, &self.ring);
+            inlet.fail(fault, is_response, &self.ring);
         }
     }
 

@@ -57,9 +57,7 @@ impl Serial {
             let received = match transport.poll_receive() {
                 Poll::Ready(received) => received,
                 Poll::Pending => {
-                    // A message may be complete, or owe its End, without another byte.
-                    let mut nothing = buf::Chunk::default();
-                    return match codec.receive(&mut nothing) {
+                    return match owed(&mut codec) {
                         Ok(None) => Poll::Pending,
                         Ok(Some(part)) => Poll::Ready(Ok(part)),
                         Err(fault) => Poll::Ready(Err(fault)),
@@ -67,7 +65,8 @@ impl Serial {
                 }
             };
             let Ok(mut chunk) = received else {
-                return Poll::Ready(Err(broken(&codec)));
+                // What broke behind a message's last byte does not make it any less complete.
+                return Poll::Ready(owed(&mut codec)?.ok_or_else(|| broken(&codec)));
             };
             let closed = chunk.is_empty();
             let part = codec.receive(&mut chunk);
@@ -128,6 +127,11 @@ impl Serial {
     pub(crate) fn broken(&self) -> Fault {
         broken(&self.codec.borrow())
     }
+}
+
+/// A message may be complete, or owe its End, without another byte.
+fn owed(codec: &mut h1::Connection) -> Result<Option<Part>, Fault> {
+    codec.receive(&mut buf::Chunk::default())
 }
 
 /// Whether nothing more may be read before our side of the exchange is complete, or before another begins.
