@@ -97,6 +97,8 @@ fn a_conversation_stays_in_the_kernel() {
         }
     });
     let mut client = connect(web);
+    // Where bytes never pause there is no moment to join.
+    pause(core::time::Duration::from_millis(50));
     for round in 0_u32..200 {
         client.write_all(&round.to_ne_bytes()).expect("it is taken");
         let mut word = [0; 4];
