@@ -130,15 +130,18 @@ pub struct Relay {
     pub secure: bool,
     /// The TLS goes through another listener unopened.
     pub passed: bool,
+    /// The kernel seals what the second listener sends, where it can.
+    pub sealed_by_kernel: bool,
 }
 
 /// A configuration whose listener sends everything to the origins by way of another listener of the proxy itself, so that what both speak with each
 /// other is simulated too.
 pub fn relayed(relay: Relay) -> String {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
-    let Relay { protocol, secure, passed } = relay;
+    let Relay { protocol, secure, passed, sealed_by_kernel } = relay;
     let tls = if secure { format!(", tls: {{ server_name: relay.test, ca: \"{folder}/ca.pem\" }}") } else { String::new() };
-    let certificates = if secure { "tls: { certificates: [relay] }," } else { "" };
+    let who = if sealed_by_kernel { ", encrypt_bodies: kernel" } else { "" };
+    let certificates = if secure { format!("tls: {{ certificates: [relay]{who} }},") } else { String::new() };
     let (entry, more) = if passed {
         let listener = "  pass: { bind: [\"10.0.0.1:443\"], passthrough: [{ names: [relay.test], to: back }], tcp: origins }\n";
         ("10.0.0.1:444", listener)

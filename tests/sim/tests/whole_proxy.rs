@@ -82,7 +82,8 @@ fn used_up_descriptors_refuse_and_recover() {
 /// What the proxy speaks with itself, by seed.
 fn between(seed: u64) -> String {
     let secure = !seed.is_multiple_of(3);
-    relayed(Relay { protocol: if seed.is_multiple_of(2) { "http1" } else { "http2" }, secure, passed: secure && seed % 5 < 2 })
+    let protocol = if seed.is_multiple_of(2) { "http1" } else { "http2" };
+    relayed(Relay { protocol, secure, passed: secure && seed % 5 < 2, sealed_by_kernel: seed % 7 < 4 })
 }
 
 #[test]

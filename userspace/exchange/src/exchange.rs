@@ -118,12 +118,14 @@ impl Exchange {
         from.raw_length(to)
     }
 
-    /// A way past both codecs for the rest of the body that comes here and goes to `to`: HTTP/1, plain, length known, at least `least` bytes.
+    /// A way past both codecs for the rest of the body that comes here and goes to `to`: HTTP/1, plain (or sealed by the kernel where it goes),
+    /// length known, at least `least` bytes.
     pub fn lane(&self, to: &Self, least: u64) -> Option<u64> {
         self.raw_length(to).filter(|left| *left >= least && self.conn.transport.can_splice(&to.conn.transport))
     }
 
-    /// Moves up to `length` bytes of body by the lane, and gives how many. A fault when the peer ended early.
+    /// Moves up to `length` bytes of body by the lane, and gives how many: none when there turned out to be no lane. A fault when the peer ended
+    /// early.
     pub async fn move_raw(&self, to: &Self, length: u64) -> Result<u64, Fault> {
         self.conn.transport.disarm().await;
         // What came before the reception ended goes the ordinary way first.
@@ -141,7 +143,9 @@ impl Exchange {
         if first > 0 {
             return Ok(first);
         }
-        to.conn.transport.flushed().await.map_err(|_errno| Fault::client(Cause::DownstreamReset))?;
+        if !to.conn.transport.clear_lane().await.map_err(|_errno| Fault::client(Cause::DownstreamReset))? {
+            return Ok(0);
+        }
         let moved = self.conn.transport.splice_to(&to.conn.transport, length).await;
         match moved {
             Ok(moved) if moved > 0 => {

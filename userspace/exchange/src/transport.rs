@@ -8,7 +8,7 @@ use core::{
 use std::{rc::Rc, sync::Arc};
 
 use buf::{Chunk, Output};
-use io::{AtRest, Errno, Layer, ROOM_BYTES, Ring, Stream};
+use io::{AtRest, Errno, KernelCipher, Layer, ROOM_BYTES, Ring, Stream};
 use model::{Address, Cause, Fault};
 
 /// A connection, plain or encrypted.
@@ -26,9 +26,46 @@ pub(crate) struct Tls {
     decrypted: Cell<usize>,
     /// The peer is to be told that nothing more comes.
     finishing: Cell<bool>,
+    sealer: Cell<Sealer>,
     fault: Cell<Option<Fault>>,
     /// What it is when the peer leaves during the handshake.
     left: Fault,
+}
+
+/// Who seals what is sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sealer {
+    /// The session; where its settings let the kernel do it, until a large body comes.
+    Ours,
+    /// The kernel.
+    Kernel,
+    /// The session, for the kernel would not.
+    Refused,
+}
+
+/// The session's key, as the reactor takes it.
+struct Given(tls::KernelKey);
+
+impl KernelCipher for Given {
+    fn info(&self) -> &[u8] {
+        self.0.info()
+    }
+
+    fn expansion(&self) -> usize {
+        self.0.expansion()
+    }
+
+    fn sequence(&self) -> u64 {
+        self.0.sequence()
+    }
+
+    fn sequence_max(&self) -> u64 {
+        self.0.sequence_max()
+    }
+
+    fn seal(&mut self, kind: u8, plain: &[u8], output: &mut Vec<u8>) {
+        self.0.seal(kind, plain, output);
+    }
 }
 
 impl From<Stream> for Transport {
@@ -55,6 +92,7 @@ impl Transport {
             plain: RefCell::default(),
             decrypted: Cell::new(0),
             finishing: Cell::new(false),
+            sealer: Cell::new(Sealer::Ours),
             fault: Cell::new(None),
             left,
         });
@@ -253,9 +291,9 @@ impl Transport {
         if self.can_rest() { self.stream.rest().await } else { None }
     }
 
-    /// Whether bytes can go from here to `to` inside the kernel.
+    /// Whether bytes can go from here to `to` inside the kernel, or may once it [was asked](Self::clear_lane) to seal there.
     pub fn can_splice(&self, to: &Self) -> bool {
-        self.tls.is_none() && to.tls.is_none() && self.stream.can_splice()
+        self.tls.is_none() && to.tls.as_ref().is_none_or(|tls| tls.may_leave_to_kernel()) && self.stream.can_splice()
     }
 
     /// Its socket, where nothing stands on it: for joining it with another's.
@@ -263,7 +301,14 @@ impl Transport {
         if self.tls.is_none() { Some(&self.stream) } else { None }
     }
 
-    /// Moves bytes to `to` inside the kernel; see [`Stream::splice_to`]. Both are plain.
+    /// Waits until everything written is in the kernel's hands, and has it seal from now on what is sent here, where that is sealed. `false` when
+    /// it will not: then all goes on as before, and nothing can be spliced here.
+    pub async fn clear_lane(&self) -> Result<bool, Errno> {
+        self.flushed().await?;
+        Ok(self.tls.as_ref().is_none_or(|tls| tls.leave_to_kernel(&self.stream)))
+    }
+
+    /// Moves bytes to `to`, whose lane is [clear](Self::clear_lane), inside the kernel; see [`Stream::splice_to`].
     pub async fn splice_to(&self, to: &Self, length: u64) -> Result<u64, Errno> {
         self.stream.splice_to(&to.stream, length).await
     }
@@ -333,10 +378,36 @@ impl Tls {
         match opened {
             Ok(plain) => plain,
             Err(fault) => {
+                if fault.cause == Cause::TlsKeyUpdate {
+                    stream.count_key_ended();
+                }
                 self.fault.set(Some(fault));
                 None
             }
         }
+    }
+
+    fn may_leave_to_kernel(&self) -> bool {
+        match self.sealer.get() {
+            Sealer::Ours => !self.finishing.get() && self.session.borrow().can_give_key(),
+            Sealer::Kernel => true,
+            Sealer::Refused => false,
+        }
+    }
+
+    /// Has the kernel seal what is sent from now on; everything before is sent. Whether it does.
+    fn leave_to_kernel(&self, stream: &Stream) -> bool {
+        if self.sealer.get() != Sealer::Ours {
+            return self.sealer.get() == Sealer::Kernel;
+        }
+        let mut session = self.session.borrow_mut();
+        let Some(key) = session.kernel_key().filter(|_| !self.finishing.get()) else { return false };
+        let taken = stream.encrypt(Box::new(Given(key))).is_ok();
+        if taken {
+            session.key_given();
+        }
+        self.sealer.set(if taken { Sealer::Kernel } else { Sealer::Refused });
+        taken
     }
 
     /// Encrypts what `write` gives, as soon as there are keys for it.

@@ -5,7 +5,7 @@ use core::time::Duration;
 use model::{Address, Instant};
 
 use crate::{
-    Bell, Completion, Descriptor, Errno, Fd, Kind, Op, Token,
+    Bell, Completion, Descriptor, Errno, Fd, KernelCipher, Kind, Op, Token,
     sim::Sim,
     uring::{Uring, tcp},
 };
@@ -67,6 +67,19 @@ impl Backend {
     /// Closes our sending half, at once: as an operation of the ring it would go to a kernel thread of its own.
     pub(crate) fn finish(&mut self, fd: Fd) {
         either!(self.finish(fd));
+    }
+
+    /// Has the kernel seal what is sent on `fd` from now on; nothing of before may be unsent. Refused, nothing has changed.
+    pub(crate) fn encrypt(&mut self, fd: Fd, cipher: Box<dyn KernelCipher>) -> Result<(), Errno> {
+        match self {
+            Self::Uring(uring) => uring.encrypt(fd, &*cipher),
+            Self::Sim(sim) => sim.encrypt(fd, cipher),
+        }
+    }
+
+    /// The number of the next record that the kernel seals on `fd`.
+    pub(crate) fn sealed_sequence(&self, fd: Fd) -> Result<u64, Errno> {
+        either!(self.sealed_sequence(fd))
     }
 
     /// Whether a connection at rest is still silent and open: no byte, no close, no error has come.
@@ -140,6 +153,7 @@ impl Op {
             Self::Splice { .. } => Kind::Splice,
             Self::Hangup { .. } => Kind::Hangup,
             Self::Watch { .. } => Kind::Watch,
+            Self::Goodbye { .. } => Kind::Goodbye,
             Self::Close { .. } => Kind::Close,
             Self::Cancel { target: Token { kind: Kind::Accept | Kind::Watch, .. } } => Kind::Forget,
             Self::Cancel { .. } => Kind::Cancel,

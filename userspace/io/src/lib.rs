@@ -7,6 +7,7 @@
 mod at_rest;
 mod backend;
 mod bell;
+mod cipher;
 mod connect;
 mod executor;
 mod layer;
@@ -28,6 +29,7 @@ mod wheel;
 
 pub use at_rest::{AtRest, Descriptor};
 pub use bell::Bell;
+pub use cipher::{KernelCipher, RECORD_BYTES_MAX};
 pub use executor::TaskId;
 pub use layer::Layer;
 pub use listen::{ListenError, ListenOptions, listen};

@@ -38,10 +38,11 @@ pub enum Kind {
     Cancel,
     /// The Cancel of an Accept or Watch, whose slot may be free before it answers.
     Forget,
+    Goodbye,
 }
 
 impl Kind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Accept,
         Self::Receive,
         Self::Send,
@@ -52,6 +53,7 @@ impl Kind {
         Self::Close,
         Self::Cancel,
         Self::Forget,
+        Self::Goodbye,
     ];
 
     /// The kind of that discriminant.
@@ -76,7 +78,7 @@ pub enum Op {
         /// Bytes, above 0.
         credit: u32,
     },
-    /// Send `pieces` in order.
+    /// Send `pieces` in order. On a socket whose records the kernel seals it may end early even with `wait`, and none is the `last`.
     Send {
         /// A connected socket.
         fd: Fd,
@@ -108,6 +110,16 @@ pub enum Op {
     Hangup {
         /// A connected socket.
         fd: Fd,
+    },
+    /// Tell the peer, on a socket whose records the kernel seals, that nothing more comes. Completes when that and all before it is in TCP's
+    /// hands: before that nothing may be closed.
+    Goodbye {
+        /// A connected socket.
+        fd: Fd,
+        /// Bytes that Sends and Splices have brought there since the kernel seals.
+        given: u64,
+        /// `false`: what cannot be done at once ends with `EAGAIN`.
+        wait: bool,
     },
     /// One completion each time the bell has been rung since the last (several rings may be one completion).
     Watch {
@@ -160,8 +172,10 @@ pub struct Errno(pub i32);
 impl Errno {
     pub const AGAIN: Self = Self(libc::EAGAIN);
     pub const CANCELED: Self = Self(libc::ECANCELED);
+    pub const BUSY: Self = Self(libc::EBUSY);
     pub const CONNREFUSED: Self = Self(libc::ECONNREFUSED);
     pub const CONNRESET: Self = Self(libc::ECONNRESET);
+    pub const KEYEXPIRED: Self = Self(libc::EKEYEXPIRED);
     pub const MFILE: Self = Self(libc::EMFILE);
     pub const NFILE: Self = Self(libc::ENFILE);
     pub const NOBUFS: Self = Self(libc::ENOBUFS);

@@ -6,7 +6,10 @@
 use buf::{Chunk, Output};
 use std::{collections::VecDeque, rc::Rc};
 
-use crate::{Errno, Fd, Kind, Layer, TaskId};
+use crate::{
+    Errno, Fd, Kind, Layer, TaskId,
+    cipher::{CLOSE_NOTIFY, Goodbye, Sealed},
+};
 
 /// A socket's entry.
 pub(crate) struct Socket {
@@ -30,6 +33,8 @@ pub(crate) struct Socket {
     pub(crate) other: Option<(Kind, u32)>,
     /// What is asked for what is to be sent.
     pub(crate) layer: Option<Rc<dyn Layer>>,
+    /// The kernel seals what is sent.
+    pub(crate) sealed: Option<Box<Sealed>>,
     pub(crate) flags: Flags,
 }
 
@@ -154,6 +159,7 @@ impl Socket {
             done: None,
             other: None,
             layer: None,
+            sealed: None,
             flags: Flags::default(),
         }
     }
@@ -165,7 +171,19 @@ impl Socket {
 
     /// Bytes not yet taken by the kernel's socket buffer.
     pub(crate) fn unsent(&self) -> usize {
-        self.output.len() + self.sending as usize
+        let farewell = if self.owes_goodbye() || self.has_said(Goodbye::Out) { CLOSE_NOTIFY.1.len() } else { 0 };
+        self.output.len() + self.sending as usize + farewell
+    }
+
+    /// Whether the kernel is to tell the peer that nothing more comes, once all is sent.
+    pub(crate) fn owes_goodbye(&self) -> bool {
+        let ends = self.flags.finish || self.flags.ending;
+        self.has_said(Goodbye::Owed) && ends && self.send_error.is_none() && !self.flags.reset
+    }
+
+    /// Whether the kernel seals, and has come so far in telling the peer.
+    pub(crate) fn has_said(&self, goodbye: Goodbye) -> bool {
+        self.sealed.as_ref().is_some_and(|sealed| sealed.goodbye == goodbye)
     }
 }
 

@@ -5,7 +5,7 @@ use core::{future::poll_fn, task::Poll};
 use model::Address;
 use std::rc::Rc;
 
-use crate::{AtRest, Errno, Fd, Joined, Layer, ROOM_BYTES, Refused, Ring, reactor::Reactor};
+use crate::{AtRest, Errno, Fd, Joined, KernelCipher, Layer, ROOM_BYTES, Refused, Ring, reactor::Reactor};
 
 /// The slot of a handle whose socket was given away.
 const NO_SLOT: u32 = u32::MAX;
@@ -183,6 +183,17 @@ impl Stream {
             self.ring.with(|reactor| reactor.poll_done(self.slot, task))
         })
         .await
+    }
+
+    /// Has the kernel seal what is sent here from now on: what is written and what is spliced; at [`finish`](Self::finish) or
+    /// [`end`](Self::end) it tells the peer. Everything before must be flushed. Refused, nothing has changed.
+    pub fn encrypt(&self, cipher: Box<dyn KernelCipher>) -> Result<(), Errno> {
+        self.ring.with(|reactor| reactor.encrypt(self.slot, cipher))
+    }
+
+    /// Counts a connection that ends because the kernel cannot change the key it was given.
+    pub fn count_key_ended(&self) {
+        self.ring.with(|reactor| reactor.counts.kernel_tls_ended += 1);
     }
 
     /// Whether [`Stream::splice_to`] may be used: this kernel has it, and not too many of them wait already.

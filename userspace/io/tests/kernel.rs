@@ -22,7 +22,7 @@ use std::{
 };
 
 fn each_fallback(scenario: impl Fn(&Ring)) {
-    for name in ["", "defer_taskrun", "incremental_buffers", "receive_credit", "splice"] {
+    for name in ["", "defer_taskrun", "incremental_buffers", "receive_credit", "splice", "kernel_tls"] {
         let mut forced = Forced::default();
         if !name.is_empty() {
             forced.set(name).unwrap();

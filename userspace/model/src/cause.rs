@@ -73,6 +73,7 @@ causes! {
     TlsClientCertificateMissing 0 "tls_client_certificate_missing" "DPE" "The client showed no certificate.",
     TlsClientCertificateRefused 0 "tls_client_certificate_refused" "DPE" "The client's certificate is not accepted.",
     TlsProtocol 0 "tls_protocol" "DPE" "The client broke the rules of TLS.",
+    TlsKeyUpdate 0 "tls_key_update" "IE" "The client asked for a change of keys that the kernel cannot make.",
     TlsTruncated 0 "tls_truncated" "DC" "The connection ended without TLS having ended.",
     TunnelTimeout 0 "tunnel_timeout" "DT" "The tunnel was open for as long as it may be.",
     DrainTimeout 0 "drain_timeout" "DR" "The connection outlived the drain.",

@@ -221,8 +221,7 @@ async fn half(direction: Direction<'_>) -> Result<(), Fault> {
         count.set(count.get() + chunk.len() as u64);
         moved_at.set(from.ring().now());
         to.write(|output| output.push(chunk));
-        if by_hand >= LANE_AFTER_BYTES && from.can_splice(to) {
-            lane(from, to, progress, to_fault).await?;
+        if by_hand >= LANE_AFTER_BYTES && from.can_splice(to) && lane(from, to, progress, to_fault).await? {
             break;
         }
     }
@@ -235,22 +234,24 @@ pub(crate) async fn finish(&Direction { to, to_fault, .. }: &Direction<'_>) -> R
     to.flushed().await.map_err(|_broken| to_fault)
 }
 
-/// The rest of a direction, inside the kernel.
-async fn lane(from: &Transport, to: &Transport, (count, moved_at): Progress<'_>, to_fault: Fault) -> Result<(), Fault> {
+/// The rest of a direction, inside the kernel. `false` when it cannot go there.
+async fn lane(from: &Transport, to: &Transport, (count, moved_at): Progress<'_>, to_fault: Fault) -> Result<bool, Fault> {
     from.disarm().await;
     while from.has_received() {
         let chunk = from.receive().await.map_err(|_broken| to_fault)?;
         if chunk.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         count.set(count.get() + chunk.len() as u64);
         to.write(|output| output.push(chunk));
     }
-    to.flushed().await.map_err(|_broken| to_fault)?;
+    if !to.clear_lane().await.map_err(|_broken| to_fault)? {
+        return Ok(false);
+    }
     loop {
         let moved = from.splice_to(to, LANE_STEP_BYTES).await.map_err(|_broken| to_fault)?;
         if moved == 0 {
-            return Ok(());
+            return Ok(true);
         }
         count.set(count.get() + moved);
         moved_at.set(from.ring().now());

@@ -105,7 +105,7 @@ fn what_cannot_run_says_why() {
 #[test]
 fn every_fallback_serves() {
     let (_origin, at) = origin(&[]);
-    for feature in ["defer_taskrun", "incremental_buffers", "receive_credit", "splice"] {
+    for feature in ["defer_taskrun", "incremental_buffers", "receive_credit", "splice", "kernel_tls"] {
         let site = Site::new(at, "");
         let mut running = site.run(&["--workers", "1", "--without", feature]);
         let (_, body) = get(site.web, "/bytes/1000000");

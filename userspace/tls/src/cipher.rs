@@ -17,7 +17,7 @@ use crate::{
 const TAG_BYTES: usize = 16;
 
 /// Bytes of the nonce that TLS 1.2 sends with each record of AES-GCM.
-const EXPLICIT_NONCE_BYTES: usize = 8;
+pub(crate) const EXPLICIT_NONCE_BYTES: usize = 8;
 
 /// Records that one AES-GCM key may protect (RFC 8446 §5.5 allows 2^24.5).
 pub(crate) const AES_RECORDS_MAX: u64 = 1 << 24;
@@ -56,8 +56,8 @@ pub(crate) struct Opened {
 
 impl Cipher {
     /// Of the secrets that a handshake ended with. `None` for a cipher that we never offer.
-    pub(crate) fn new(version: Version, (sequence, secrets): (u64, ConnectionTrafficSecrets)) -> Option<Self> {
-        let (algorithm, key, iv, tls12) = match &secrets {
+    pub(crate) fn new(version: Version, sequence: u64, secrets: &ConnectionTrafficSecrets) -> Option<Self> {
+        let (algorithm, key, iv, tls12) = match secrets {
             ConnectionTrafficSecrets::Aes128Gcm { key, iv } => (&AES_128_GCM, key, iv, Form::Tls12Aes),
             ConnectionTrafficSecrets::Aes256Gcm { key, iv } => (&AES_256_GCM, key, iv, Form::Tls12Aes),
             ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } => (&CHACHA20_POLY1305, key, iv, Form::Tls12ChaCha),
@@ -78,13 +78,37 @@ impl Cipher {
         self.sequence >= self.records_max()
     }
 
-    fn records_max(&self) -> u64 {
+    /// Records that the key may protect.
+    pub(crate) fn records_max(&self) -> u64 {
         if self.key.algorithm() == &CHACHA20_POLY1305 { u64::MAX } else { AES_RECORDS_MAX }
     }
 
     #[cfg(test)]
     pub(crate) fn wear(&mut self, records: u64) {
         self.sequence += records;
+    }
+
+    /// Records so far.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// What a record is larger than its content.
+    pub(crate) fn expansion(&self) -> usize {
+        let within = match self.form {
+            Form::Tls13 => 1,
+            Form::Tls12Aes => EXPLICIT_NONCE_BYTES,
+            Form::Tls12ChaCha => 0,
+        };
+        HEADER_BYTES + within + TAG_BYTES
+    }
+
+    /// Has the next record of TLS 1.2's AES-GCM carry this as its half of the nonce; the others take no such half.
+    pub(crate) fn set_explicit_nonce(&mut self, explicit: [u8; EXPLICIT_NONCE_BYTES]) {
+        if self.form == Form::Tls12Aes {
+            let wanted = u64::from_be_bytes(explicit) ^ self.sequence;
+            self.iv[NONCE_LEN - EXPLICIT_NONCE_BYTES..].copy_from_slice(&wanted.to_be_bytes());
+        }
     }
 
     /// Appends a record of `plain` (at most [`PLAIN_BYTES_MAX`]).

@@ -43,6 +43,8 @@ pub struct ServerSettings {
     pub key_log: Option<Arc<dyn KeyLog>>,
     /// Bytes of content in a record we send, at most: small ones reach a slow client's screen earlier, large ones cost less.
     pub record_bytes_max: u16,
+    /// Keys of what we send are kept, so that a kernel can be given them ([`Session::kernel_key`](crate::Session::kernel_key)).
+    pub keeps_keys: bool,
 }
 
 impl ServerSettings {
@@ -57,6 +59,7 @@ impl ServerSettings {
             clients: None,
             key_log: None,
             record_bytes_max: RECORD_BYTES,
+            keeps_keys: false,
         }
     }
 }
@@ -79,6 +82,7 @@ pub struct ClientAuthentication {
 pub struct Server {
     config: Arc<ServerConfig>,
     record_bytes_max: u16,
+    keeps_keys: bool,
 }
 
 impl Server {
@@ -105,7 +109,7 @@ impl Server {
         }
         // Nobody pays for compressing certificates during a handshake.
         config.cert_compressors.clear();
-        Ok(Self { config: Arc::new(config), record_bytes_max: record_bytes(settings.record_bytes_max)? })
+        Ok(Self { config: Arc::new(config), record_bytes_max: record_bytes(settings.record_bytes_max)?, keeps_keys: settings.keeps_keys })
     }
 
     pub(crate) fn config(&self) -> &Arc<ServerConfig> {
@@ -114,6 +118,10 @@ impl Server {
 
     pub(crate) fn record_bytes_max(&self) -> u16 {
         self.record_bytes_max
+    }
+
+    pub(crate) fn keeps_keys(&self) -> bool {
+        self.keeps_keys
     }
 }
 

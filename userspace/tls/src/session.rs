@@ -7,7 +7,7 @@ use model::{Cause, Fault};
 use rustls::pki_types::ServerName;
 
 use crate::{
-    Client, Outcome, Server,
+    Client, KernelKey, Outcome, Server,
     fault::{self, Side},
     handshake::{Gathered, Handshake, Progress},
     hello,
@@ -25,6 +25,8 @@ pub struct Session {
     outcome: Option<Box<Outcome>>,
     record_bytes_max: u16,
     side: Side,
+    /// A kernel may be given our key.
+    keeps_key: bool,
 }
 
 enum Stage {
@@ -40,7 +42,7 @@ impl Session {
             Ok(handshake) => Stage::Handshake(Box::new(handshake)),
             Err(_) => Stage::Broken(Fault::us(Cause::Internal)),
         };
-        Self::new(stage, server.record_bytes_max(), Side::Server)
+        Self { keeps_key: server.keeps_keys(), ..Self::new(stage, server.record_bytes_max(), Side::Server) }
     }
 
     /// Who asks an origin. `name`: the host it must prove to be, or the IP address; the settings' own name goes before it.
@@ -54,7 +56,7 @@ impl Session {
     }
 
     fn new(stage: Stage, record_bytes_max: u16, side: Side) -> Self {
-        Self { stage, partial: Vec::new(), flight: Vec::new(), outcome: None, record_bytes_max, side }
+        Self { stage, partial: Vec::new(), flight: Vec::new(), outcome: None, record_bytes_max, side, keeps_key: false }
     }
 
     /// The next plain bytes from `input`, taken from its front: call it until it gives `None`, when all of `input` has been taken.
@@ -133,6 +135,28 @@ impl Session {
         }
     }
 
+    /// Whether the kernel could be given the key of what we send now; only where the settings keep keys.
+    pub fn can_give_key(&self) -> bool {
+        self.flight.is_empty() && matches!(&self.stage, Stage::Traffic(traffic) if traffic.can_give_key())
+    }
+
+    /// The key of what we send, for a kernel that takes over where all that was sealed here has been sent. Tell of it when it
+    /// [was taken](Self::key_given); until then nothing has changed.
+    pub fn kernel_key(&self) -> Option<KernelKey> {
+        match &self.stage {
+            Stage::Traffic(traffic) if self.flight.is_empty() => traffic.kernel_key(),
+            Stage::Traffic(_) | Stage::Handshake(_) | Stage::Broken(_) => None,
+        }
+    }
+
+    /// The kernel seals what we send from now on: [`seal`](Self::seal) gives plain bytes on as they are, [`finish`](Self::finish) and faults tell
+    /// the peer nothing, and a peer that asks for another key of ours is a fault.
+    pub fn key_given(&mut self) {
+        if let Stage::Traffic(traffic) = &mut self.stage {
+            traffic.key_given();
+        }
+    }
+
     /// What the handshake agreed on; `None` until it is complete.
     pub fn outcome(&self) -> Option<&Outcome> {
         self.outcome.as_deref()
@@ -191,7 +215,7 @@ impl Session {
         let internal = Fault::us(Cause::Internal);
         let Stage::Handshake(handshake) = core::mem::replace(&mut self.stage, Stage::Broken(internal)) else { return Err(internal) };
         let (outcome, secrets) = handshake.finish().map_err(|_error| internal)?;
-        let traffic = Traffic::new(outcome.version, secrets).ok_or(internal)?;
+        let traffic = Traffic::new(outcome.version, secrets, self.keeps_key).ok_or(internal)?;
         self.stage = Stage::Traffic(Box::new(traffic));
         self.outcome = Some(Box::new(outcome));
         Ok(())
@@ -224,7 +248,10 @@ impl Session {
         if let (Stage::Traffic(traffic), Break::Breach(alert)) = (&mut self.stage, reason) {
             traffic.say(*alert, &mut self.flight);
         }
-        self.broken(fault::of_breach(self.side, false))
+        match reason {
+            Break::KeyGiven => self.broken(Fault::us(Cause::TlsKeyUpdate)),
+            Break::Breach(_) | Break::PeerAlert => self.broken(fault::of_breach(self.side, false)),
+        }
     }
 
     /// A fatal alert before there are keys.

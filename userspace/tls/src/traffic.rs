@@ -5,7 +5,7 @@ use buf::{COPY_MAX, Chunk, Output};
 use rustls::ConnectionTrafficSecrets;
 
 use crate::{
-    Version,
+    KernelKey, Version,
     cipher::{Cipher, Opened},
     handshake::{Keeper, Secrets},
     record::{Alert, EXPANSION_MAX, EXPANSION_TLS13_MAX, LEVEL_WARNING, kind},
@@ -44,6 +44,8 @@ pub(crate) enum Break {
     Breach(Alert),
     /// The peer gave up and told us so.
     PeerAlert,
+    /// The peer asks for another key of ours, and the kernel has the only one.
+    KeyGiven,
 }
 
 impl From<Alert> for Break {
@@ -54,7 +56,10 @@ impl From<Alert> for Break {
 
 pub(crate) struct Traffic {
     receive: Cipher,
-    transmit: Cipher,
+    /// Gone when the kernel seals what we send: a nonce must never be used twice.
+    transmit: Option<Cipher>,
+    /// What `transmit` was made of, kept where a kernel may be given it.
+    kept: Option<Box<ConnectionTrafficSecrets>>,
     version: Version,
     /// Gone in TLS 1.2, where keys never change.
     keeper: Option<Keeper>,
@@ -72,11 +77,13 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
-    /// Of a handshake's end. `None` for a cipher we never offer.
-    pub(crate) fn new(version: Version, secrets: Secrets) -> Option<Self> {
+    /// Of a handshake's end. `None` for a cipher we never offer. `keeps_key`: a kernel may be given our key.
+    pub(crate) fn new(version: Version, secrets: Secrets, keeps_key: bool) -> Option<Self> {
+        let ((received, receive), (sent, transmit)) = (secrets.receive, secrets.transmit);
         Some(Self {
-            receive: Cipher::new(version, secrets.receive)?,
-            transmit: Cipher::new(version, secrets.transmit)?,
+            receive: Cipher::new(version, received, &receive)?,
+            transmit: Some(Cipher::new(version, sent, &transmit)?),
+            kept: keeps_key.then(|| Box::new(transmit)),
             version,
             keeper: Some(secrets.keeper).filter(|_| version == Version::Tls13),
             message: Vec::new(),
@@ -164,8 +171,11 @@ impl Traffic {
                     [1] => true,
                     _ => return Err(Alert::ILLEGAL_PARAMETER.into()),
                 };
-                let next = keeper.next_receive().and_then(|secrets| Cipher::new(self.version, secrets));
+                let next = keeper.next_receive().and_then(|(sequence, secrets)| Cipher::new(self.version, sequence, &secrets));
                 self.receive = next.ok_or(Alert::INTERNAL_ERROR)?;
+                if is_requested && self.transmit.is_none() {
+                    return Err(Break::KeyGiven);
+                }
                 // However often it is asked for, it is done once before anything else is sent (RFC 8446 §4.6.3).
                 self.owes_message |= is_requested && !self.finished;
                 Ok(())
@@ -174,7 +184,8 @@ impl Traffic {
                 kernel.handle_new_session_ticket(body).map_err(|_error| Alert::DECODE_ERROR.into())
             }
             (None, HELLO_REQUEST | CLIENT_HELLO) => {
-                self.owes_message = !self.finished;
+                // (Nobody has to answer that: RFC 5246 §7.4.1.1.)
+                self.owes_message = !self.finished && self.transmit.is_some();
                 Ok(())
             }
             _ => Err(Alert::UNEXPECTED_MESSAGE.into()),
@@ -191,20 +202,29 @@ impl Traffic {
         if !core::mem::take(&mut self.owes_message) {
             return;
         }
+        let Some(transmit) = &mut self.transmit else { return };
         let Some(keeper) = &mut self.keeper else {
-            return self.transmit.seal(kind::ALERT, &Alert::NO_RENEGOTIATION.bytes(), output);
+            return transmit.seal(kind::ALERT, &Alert::NO_RENEGOTIATION.bytes(), output);
         };
         // `update_not_requested`: the peer changes its keys when it wants to.
-        self.transmit.seal(kind::HANDSHAKE, &[KEY_UPDATE, 0, 0, 1, 0], output);
-        match keeper.next_transmit().and_then(|secrets| Cipher::new(self.version, secrets)) {
-            Some(cipher) => self.transmit = cipher,
-            None => self.finished = true,
+        transmit.seal(kind::HANDSHAKE, &[KEY_UPDATE, 0, 0, 1, 0], output);
+        let next = keeper.next_transmit().and_then(|(sequence, secrets)| Some((Cipher::new(self.version, sequence, &secrets)?, secrets)));
+        let Some((cipher, secrets)) = next else {
+            self.finished = true;
+            return;
+        };
+        *transmit = cipher;
+        if let Some(kept) = &mut self.kept {
+            **kept = secrets;
         }
     }
 
     /// Takes all of `plain` and appends its records of at most `record_bytes_max` of content each. What is large and nobody else's is encrypted
     /// where it stands, in the buffer the kernel received it into.
     pub(crate) fn seal(&mut self, plain: &mut Output, record_bytes_max: usize, cipher: &mut Output) {
+        if self.transmit.is_none() {
+            return self.pass(plain, cipher);
+        }
         self.transmit(cipher.tail());
         for mut piece in plain.take(Vec::new()) {
             while !piece.is_empty() {
@@ -213,20 +233,26 @@ impl Traffic {
         }
     }
 
+    /// The kernel seals what comes to it.
+    fn pass(&self, plain: &mut Output, output: &mut Output) {
+        let pieces = plain.take(Vec::new());
+        if !self.finished {
+            pieces.into_iter().for_each(|piece| output.push(piece));
+        }
+    }
+
     fn seal_record(&mut self, mut content: Chunk, output: &mut Output) {
-        if self.transmit.is_worn() {
+        if self.transmit.as_ref().is_some_and(Cipher::is_worn) {
             self.renew(output.tail());
         }
-        if self.finished {
-            return;
-        }
+        let Some(transmit) = self.transmit.as_mut().filter(|_| !self.finished) else { return };
         if content.len() > COPY_MAX {
-            match self.transmit.seal_in_place(content, output) {
+            match transmit.seal_in_place(content, output) {
                 Ok(()) => return,
                 Err(shared) => content = shared,
             }
         }
-        self.transmit.seal(kind::DATA, &content, output.tail());
+        transmit.seal(kind::DATA, &content, output.tail());
     }
 
     /// The key has been used enough: the next one, or the end of what may be sent, for TLS 1.2 has none.
@@ -234,19 +260,35 @@ impl Traffic {
         if self.keeper.is_some() {
             self.owes_message = true;
             self.transmit(output);
-        } else if self.transmit.is_spent() {
+        } else if self.transmit.as_ref().is_some_and(Cipher::is_spent) {
             self.finish(output);
         }
     }
 
-    /// Tells the peer that nothing more comes from us.
+    /// Whether the kernel could be given our key now: nothing of our own waits that only we can seal.
+    pub(crate) fn can_give_key(&self) -> bool {
+        self.kept.is_some() && self.transmit.as_ref().is_some_and(|transmit| !transmit.is_worn()) && !self.owes_message && !self.finished
+    }
+
+    /// Our key as the kernel takes it. It stays ours until it [is given](Self::key_given).
+    pub(crate) fn kernel_key(&self) -> Option<KernelKey> {
+        let (kept, transmit) = (self.kept.as_ref()?, self.transmit.as_ref()?);
+        KernelKey::new(self.version, transmit.sequence(), kept).filter(|_| self.can_give_key())
+    }
+
+    /// The kernel has it: never to be used here again.
+    pub(crate) fn key_given(&mut self) {
+        (self.transmit, self.kept) = (None, None);
+    }
+
+    /// Tells the peer that nothing more comes from us; once the kernel has our key, who gave it has to.
     pub(crate) fn finish(&mut self, output: &mut Vec<u8>) {
         self.say(Alert::CLOSE_NOTIFY, output);
     }
 
     #[cfg(test)]
     pub(crate) fn wear(&mut self, records: u64) {
-        self.transmit.wear(records);
+        self.transmit.as_mut().unwrap().wear(records);
     }
 
     #[cfg(test)]
@@ -258,7 +300,9 @@ impl Traffic {
     pub(crate) fn say(&mut self, alert: Alert, output: &mut Vec<u8>) {
         if !self.finished {
             self.transmit(output);
-            self.transmit.seal(kind::ALERT, &alert.bytes(), output);
+            if let Some(transmit) = &mut self.transmit {
+                transmit.seal(kind::ALERT, &alert.bytes(), output);
+            }
             self.finished = true;
         }
     }
@@ -289,11 +333,12 @@ mod tests {
     fn ends(version: Version) -> (Cipher, Traffic) {
         let cipher = || {
             let secrets = ConnectionTrafficSecrets::Aes256Gcm { key: AeadKey::from([7; 32]), iv: Iv::from([8; 12]) };
-            Cipher::new(version, (0, secrets)).unwrap()
+            Cipher::new(version, 0, &secrets).unwrap()
         };
         let traffic = Traffic {
             receive: cipher(),
-            transmit: cipher(),
+            transmit: Some(cipher()),
+            kept: None,
             version,
             keeper: None,
             message: Vec::new(),
@@ -320,6 +365,7 @@ mod tests {
             Ok(Event::Nothing) => "-".to_owned(),
             Err(Break::Breach(alert)) => format!("breach {}", alert.0),
             Err(Break::PeerAlert) => "gave-up".to_owned(),
+            Err(Break::KeyGiven) => "key-given".to_owned(),
         });
         told.collect::<Vec<_>>().join(" ")
     }
@@ -391,7 +437,7 @@ mod tests {
     #[test]
     fn a_spent_key_without_another_ends_what_is_sent() {
         let (_, mut traffic) = ends(Version::Tls12);
-        traffic.transmit.wear(crate::cipher::AES_RECORDS_MAX - 1);
+        traffic.wear(crate::cipher::AES_RECORDS_MAX - 1);
         let mut output = Output::default();
         for expected in [1, 1, 0] {
             let mut plain = Output::default();

@@ -45,6 +45,10 @@ pub(crate) struct RingCounters {
     accept_paused: Counter,
     accept_held: Counter,
     lanes_full: Counter,
+    kernel_tls: Counter,
+    kernel_tls_bytes: Counter,
+    kernel_tls_refused: Counter,
+    kernel_tls_ended: Counter,
     seen_refused: u64,
     mail_refused: Counter,
     panics: Counter,
@@ -69,6 +73,10 @@ impl RingCounters {
             accept_paused: page.counter(&metrics::WORKER_ACCEPT_PAUSED, &labels),
             accept_held: page.counter(&metrics::WORKER_ACCEPT_HELD, &labels),
             lanes_full: page.counter(&metrics::WORKER_LANES_FULL, &labels),
+            kernel_tls: page.counter(&metrics::WORKER_KERNEL_TLS, &labels),
+            kernel_tls_bytes: page.counter(&metrics::WORKER_KERNEL_TLS_BYTES, &labels),
+            kernel_tls_refused: page.counter(&metrics::WORKER_KERNEL_TLS_REFUSED, &labels),
+            kernel_tls_ended: page.counter(&metrics::WORKER_KERNEL_TLS_ENDED, &labels),
             panics: page.counter(&metrics::WORKER_PANICS, &labels),
             tasks: page.gauge(&metrics::WORKER_TASKS, &labels),
         }
@@ -86,6 +94,10 @@ impl RingCounters {
         self.accept_paused.add(now.accept_paused - seen.accept_paused);
         self.accept_held.add(now.accept_held - seen.accept_held);
         self.lanes_full.add(now.lanes_full - seen.lanes_full);
+        self.kernel_tls.add(now.kernel_tls - seen.kernel_tls);
+        self.kernel_tls_bytes.add(now.kernel_tls_bytes - seen.kernel_tls_bytes);
+        self.kernel_tls_refused.add(now.kernel_tls_refused - seen.kernel_tls_refused);
+        self.kernel_tls_ended.add(now.kernel_tls_ended - seen.kernel_tls_ended);
         self.mail_refused.add(mail_refused - core::mem::replace(&mut self.seen_refused, mail_refused));
         let panics = house.ring().panics();
         self.panics.add(panics - core::mem::replace(&mut self.seen_panics, panics));

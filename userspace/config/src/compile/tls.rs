@@ -12,7 +12,7 @@ use crate::contents::Content;
 use crate::document::{self, TicketsChoice};
 use crate::key_log::KeyLogFile;
 use crate::read::{At, Value};
-use crate::scalars::{Alpn, FilePath, Group, PeerName, Suite, TlsVersion, UnknownNames, VerifyClients, VerifyOrigin};
+use crate::scalars::{Alpn, EncryptBodies, FilePath, Group, PeerName, Suite, TlsVersion, UnknownNames, VerifyClients, VerifyOrigin};
 use crate::snapshot::{ClusterTls, ListenerTls, Protocol, TicketKeys};
 
 /// What HTTP is called in ALPN, best first.
@@ -58,6 +58,7 @@ impl<'a> Compiler<'a> {
         settings.tickets = tickets.as_ref().map(|tickets| tickets.keys.clone());
         settings.clients = clients;
         settings.key_log = key_log(tls.key_log.as_ref());
+        settings.keeps_keys = tls.encrypt_bodies == EncryptBodies::Kernel;
         let place = |error: &SettingsError| match (error, &tls.clients) {
             (SettingsError::BadRevocations(_), Some(clients)) => clients.crl.as_ref().map_or(tls.at, |crl| crl.at),
             _ => tls.at,

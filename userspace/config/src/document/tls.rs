@@ -8,8 +8,8 @@ use crate::containers::Located;
 use crate::read::{Reader, Value};
 use crate::record::record;
 use crate::scalars::{
-    Alpn, CredentialName, FilePath, Group, HeaderName, PeerName, Period, Suite, TlsVersion, UnknownNames, VariableName, VerifyClients,
-    VerifyOrigin,
+    Alpn, CredentialName, EncryptBodies, FilePath, Group, HeaderName, PeerName, Period, Suite, TlsVersion, UnknownNames, VariableName,
+    VerifyClients, VerifyOrigin,
 };
 use crate::shape::{Shape, Shown};
 use crate::snapshot::Name;
@@ -97,6 +97,10 @@ record! {
         tickets: TicketsChoice = TicketsChoice::Given(Tickets::default()),
         /// Clients show certificates too.
         clients: Option<Clients> = None,
+        /// Who encrypts large bodies that come from an origin without TLS and go to a client over HTTP/1, and the bytes of TCP listeners: sluice
+        /// itself (process), or the kernel, where it can (kernel): then they never come to sluice. Not shown to pay yet: measure before you rely on
+        /// it. A client that asks for a change of keys then loses its connection.
+        encrypt_bodies: EncryptBodies = EncryptBodies::Process,
         /// A file that secrets of sessions are appended to, in the NSS key log format: for debugging only, it opens every connection to its reader.
         key_log: Option<FilePath> = None,
     }

@@ -18,7 +18,9 @@ pub(crate) use health::{HealthHost, HealthPath, StatusRange};
 pub(crate) use http::{HeaderName, HeaderValue, Method};
 pub(crate) use l4::{FilePath, Instance, Interface, PortRange, Prefix, RateLimit, Snat, TableSize, VipPorts};
 
-pub(crate) use tls::{Alpn, CredentialName, Group, PeerName, Suite, TlsVersion, UnknownNames, VariableName, VerifyClients, VerifyOrigin};
+pub(crate) use tls::{
+    Alpn, CredentialName, EncryptBodies, Group, PeerName, Suite, TlsVersion, UnknownNames, VariableName, VerifyClients, VerifyOrigin,
+};
 
 use crate::read::{Context, Scalar};
 use crate::record::choice;

@@ -31,6 +31,14 @@ pub(crate) enum UnknownNames {
 }
 choice!(pub(crate) UnknownNames { First = "first", Refuse = "refuse" });
 
+/// Who encrypts large bodies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EncryptBodies {
+    Process,
+    Kernel,
+}
+choice!(pub(crate) EncryptBodies { Process = "process", Kernel = "kernel" });
+
 /// Whether origins have to prove who they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum VerifyOrigin {

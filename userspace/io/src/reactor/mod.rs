@@ -52,6 +52,14 @@ pub struct Counts {
     pub accept_held: u64,
     /// Looks for a way inside the kernel that found all of them taken.
     pub lanes_full: u64,
+    /// Connections whose records the kernel began to seal.
+    pub kernel_tls: u64,
+    /// Connections whose records it would not seal.
+    pub kernel_tls_refused: u64,
+    /// Bytes it sealed that never came to userspace.
+    pub kernel_tls_bytes: u64,
+    /// Connections that ended because they needed another key than the kernel had.
+    pub kernel_tls_ended: u64,
 }
 
 pub(crate) struct Reactor {

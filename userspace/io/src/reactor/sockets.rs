@@ -6,7 +6,8 @@ use std::rc::Rc;
 
 use super::{CREDIT_BYTES, Entry, Reactor, SPARE_BYTES_MAX, SPARES_MAX};
 use crate::{
-    Errno, Fd, Kind, Layer, Op, TaskId, Token,
+    Errno, Fd, KernelCipher, Kind, Layer, Op, TaskId, Token,
+    cipher::{Goodbye, Sealed},
     executor::Executor,
     socket::{Ended, Receive, Socket},
 };
@@ -157,6 +158,9 @@ impl Reactor {
         if socket.receive == Receive::Armed {
             self.cancel_receive(slot);
         }
+        if self.socket(slot).owes_goodbye() {
+            self.mark_dirty(slot);
+        }
     }
 
     /// The handle is gone: what the kernel takes at once is sent, then the socket is closed; by a reset if `reset` or if something is left.
@@ -179,6 +183,9 @@ impl Reactor {
         let socket = self.socket(slot);
         if let Some((kind, _)) = socket.other {
             self.start(slot, Op::Cancel { target: Token { kind, slot } });
+        }
+        if self.socket(slot).has_said(Goodbye::Out) {
+            self.start(slot, Op::Cancel { target: Token { kind: Kind::Goodbye, slot } });
         }
         self.mark_dirty(slot);
     }
@@ -239,7 +246,7 @@ impl Reactor {
         let pieces = socket.output.take(spare.unwrap_or_default());
         socket.sending = u32::try_from(pieces.iter().map(Chunk::len).sum::<usize>()).expect("far below 4 GiB are unsent");
         socket.flags.send_out = true;
-        let (fd, last) = (socket.fd, socket.flags.is_last());
+        let (fd, last) = (socket.fd, socket.flags.is_last() && socket.sealed.is_none());
         self.start(slot, Op::Send { fd, pieces, wait: false, last });
     }
 
@@ -268,6 +275,12 @@ impl Reactor {
             self.counts.heap_moved_bytes += moved;
             return;
         }
+        if socket.owes_goodbye() {
+            return self.say_goodbye(slot);
+        }
+        if socket.has_said(Goodbye::Out) {
+            return;
+        }
         if socket.flags.finish && !socket.flags.finished && socket.send_error.is_none() && !socket.flags.released {
             socket.flags.finished = true;
             let fd = socket.fd;
@@ -278,6 +291,64 @@ impl Reactor {
             socket.flags.closing = true;
             let (fd, reset) = (socket.fd, socket.flags.reset);
             self.start(slot, Op::Close { fd, reset });
+        }
+    }
+
+    /// Has the kernel seal what is sent from now on.
+    pub(crate) fn encrypt(&mut self, slot: u32, cipher: Box<dyn KernelCipher>) -> Result<(), Errno> {
+        let socket = self.socket(slot);
+        if socket.unsent() > 0 || socket.flags.send_out || socket.sealed.is_some() {
+            return Err(Errno::BUSY);
+        }
+        let (fd, sealed) = (socket.fd, Sealed::new(&*cipher));
+        let given = self.backend.encrypt(fd, cipher);
+        if given.is_ok() {
+            self.socket(slot).sealed = Some(Box::new(sealed));
+            self.counts.kernel_tls += 1;
+        } else {
+            self.counts.kernel_tls_refused += 1;
+        }
+        given
+    }
+
+    /// The kernel was given so many bytes to seal. What a spent key would protect is not sent any more.
+    fn given(&mut self, slot: u32, bytes: u64) {
+        let socket = self.socket(slot);
+        let fd = socket.fd;
+        let Some(sealed) = &mut socket.sealed else { return };
+        if !sealed.give(bytes) {
+            return;
+        }
+        let sequence = self.backend.sealed_sequence(fd).unwrap_or(u64::MAX);
+        let socket = self.socket(slot);
+        if socket.sealed.as_mut().is_some_and(|sealed| sealed.is_spent_at(sequence)) {
+            socket.send_error.get_or_insert(Errno::KEYEXPIRED);
+            socket.output.clear();
+            self.counts.kernel_tls_ended += 1;
+        }
+    }
+
+    fn say_goodbye(&mut self, slot: u32) {
+        let socket = self.socket(slot);
+        let Some(sealed) = &mut socket.sealed else { return };
+        sealed.goodbye = Goodbye::Out;
+        let (fd, given, wait) = (socket.fd, sealed.given, !socket.flags.released);
+        self.start(slot, Op::Goodbye { fd, given, wait });
+    }
+
+    fn goodbye_said(&mut self, slot: u32, result: Result<u64, Errno>, executor: &Executor) {
+        let socket = self.socket(slot);
+        if let Some(sealed) = &mut socket.sealed {
+            sealed.goodbye = Goodbye::Said;
+        }
+        if let Err(errno) = result {
+            // Something was left that the peer will not get: it must not take what it has for the whole.
+            socket.flags.reset |= socket.flags.released;
+            socket.send_error.get_or_insert(errno);
+        }
+        executor.wake(core::mem::replace(&mut socket.writer, TaskId::NONE));
+        if !socket.flags.dirty {
+            self.settle(slot);
         }
     }
 
@@ -325,6 +396,10 @@ impl Reactor {
                 0
             }
         };
+        if socket.sealed.is_some() {
+            self.given(slot, u64::from(sent));
+        }
+        let socket = self.socket(slot);
         let broken = socket.send_error.is_some();
         socket.sending = socket.sending.saturating_sub(sent);
         let left = socket.sending > 0;
@@ -339,7 +414,8 @@ impl Reactor {
             }
             socket.sending = 0;
             (socket.flags.send_out, socket.flags.send_waits) = (false, false);
-            if !socket.flags.dirty && (!socket.output.is_empty() || socket.flags.finish || socket.layer.is_some()) {
+            let goes_on = !socket.output.is_empty() || socket.flags.finish || socket.layer.is_some() || socket.owes_goodbye();
+            if !socket.flags.dirty && goes_on {
                 socket.flags.dirty = true;
                 self.dirty.push(slot);
             }
@@ -365,7 +441,7 @@ impl Reactor {
         self.counts.short_sends += 1;
         let socket = self.socket(slot);
         socket.flags.send_waits = true;
-        let (fd, last) = (socket.fd, socket.flags.is_last() && socket.output.is_empty());
+        let (fd, last) = (socket.fd, socket.flags.is_last() && socket.sealed.is_none() && socket.output.is_empty());
         self.start(slot, Op::Send { fd, pieces, wait: true, last });
     }
 
@@ -400,10 +476,17 @@ impl Reactor {
                 let other = socket.other.take();
                 executor.wake(core::mem::replace(&mut socket.writer, TaskId::NONE));
                 if let Some((Kind::Splice, to)) = other {
-                    self.socket(to).outstanding -= 1;
+                    let to_socket = self.socket(to);
+                    to_socket.outstanding -= 1;
+                    if to_socket.sealed.is_some() {
+                        let moved = result.unwrap_or(0);
+                        self.counts.kernel_tls_bytes += moved;
+                        self.given(to, moved);
+                    }
                     self.ended(to);
                 }
             }
+            Kind::Goodbye => return self.goodbye_said(slot, result, executor),
             Kind::Accept | Kind::Receive | Kind::Send | Kind::Watch | Kind::Cancel | Kind::Forget => {}
         }
         self.ended(slot);

@@ -42,6 +42,10 @@ pub struct Chaos {
     pub incremental: bool,
     /// Whether splicing works at all.
     pub splice: bool,
+    /// Whether the kernel seals TLS records.
+    pub kernel_tls: bool,
+    /// It will not with the key it is given.
+    pub refuse_cipher: Chance,
     /// Receive buffers of a ring.
     pub buffers: u16,
     /// Bytes of each.
@@ -75,6 +79,8 @@ impl Chaos {
             receive_credit: true,
             incremental: true,
             splice: true,
+            kernel_tls: true,
+            refuse_cipher: Chance(0),
             buffers: 64,
             buffer_bytes: 16_384,
             descriptors: 20_000,
@@ -110,6 +116,8 @@ impl Chaos {
             descriptors: 20_000,
             backlog: random.pick(&[1, 4, 128]),
             turn_micros: random.pick(&[0..=0, 0..=10, 0..=500]),
+            kernel_tls: random.happens(Chance(8_000)),
+            refuse_cipher: some(random, 1_000..=5_000),
         }
     }
 

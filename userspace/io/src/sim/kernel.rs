@@ -38,6 +38,7 @@ impl Inner {
             Op::Connect { fd, address } => Operation::Connect { fd, address },
             Op::Splice { from, to, length } => Operation::Splice { from, to, length },
             Op::Hangup { fd } => Operation::Hangup { fd },
+            Op::Goodbye { fd, given, wait } => Operation::Goodbye { fd, given, wait },
             Op::Watch { bell } => Operation::Watch { bell },
             Op::Close { fd, reset } => {
                 self.close(fd, reset);
@@ -88,6 +89,7 @@ impl Inner {
             Operation::Connect { .. }
             | Operation::Splice { .. }
             | Operation::Hangup { .. }
+            | Operation::Goodbye { .. }
             | Operation::Watch { .. }
             | Operation::Ended => Outcome::Done(Err(Errno::CANCELED)),
         };
@@ -99,6 +101,7 @@ impl Inner {
 
     /// Something has changed about a socket: carries on whatever waits for it.
     pub(super) fn progress(&mut self, fd: Fd) {
+        self.pass_on(fd);
         let Some(socket) = self.sockets.get(&fd) else { return };
         for (ring, token) in socket.users.clone() {
             self.carry_on(ring, token);
@@ -128,6 +131,10 @@ impl Inner {
                 if self.is_over(fd) {
                     self.end(ring, token, Outcome::Done(Ok(1)));
                 }
+            }
+            Some(Operation::Goodbye { fd, given, wait }) => {
+                let parting = (*fd, *given, *wait);
+                self.goodbye(ring, token, parting);
             }
             // A connect is carried on by its events, a bell when it is looked at.
             Some(Operation::Connect { .. } | Operation::Watch { .. } | Operation::Ended) | None => {}
@@ -230,7 +237,8 @@ impl Inner {
             let bytes = cut(pieces, before, now);
             self.transmit(fd, &bytes);
         }
-        match (wait, before + now) {
+        let is_sealed = self.sockets.get(&fd).is_some_and(|socket| socket.sealed.is_some());
+        match (wait && !(is_sealed && before + now > 0), before + now) {
             (_, sent) if sent == all => self.end_send(ring, token, Ok(count(sent))),
             (true, _) => {}
             (false, 0) => self.end_send(ring, token, Err(Errno::AGAIN)),
@@ -314,6 +322,7 @@ impl Inner {
             | Operation::Send { .. }
             | Operation::Splice { .. }
             | Operation::Hangup { .. }
+            | Operation::Goodbye { .. }
             | Operation::Watch { .. }
             | Operation::Ended => None,
         }
@@ -378,7 +387,9 @@ impl Inner {
     /// What follows a last Send would wait in the kernel for an end that does not come.
     fn check_last(&mut self, ring: usize, fd: Fd, last: bool) {
         let Some(socket) = self.sockets.get_mut(&fd) else { return };
-        if replace(&mut socket.last_sent, last) && !last {
+        if last && socket.sealed.is_some() {
+            self.breach(format!("ring {ring}: a last Send on {fd:?}, whose record would stay open"));
+        } else if replace(&mut socket.last_sent, last) && !last {
             self.breach(format!("ring {ring}: a Send on {fd:?} after its last one"));
         }
     }
@@ -419,6 +430,7 @@ fn uses(op: &Op) -> [Option<Fd>; 2] {
         | Op::Send { fd, .. }
         | Op::Connect { fd, .. }
         | Op::Hangup { fd }
+        | Op::Goodbye { fd, .. }
         | Op::Close { fd, .. } => [Some(*fd), None],
         Op::Splice { from, to, .. } => [Some(*from), Some(*to)],
         Op::Watch { .. } | Op::Cancel { .. } => [None, None],
@@ -428,9 +440,9 @@ fn uses(op: &Op) -> [Option<Fd>; 2] {
 /// Whether an operation of kind `new` must not begin on `fd` while one of kind `old` is outstanding there.
 fn excludes(new: Kind, old: Kind, fd: Fd, uses: [Option<Fd>; 2]) -> bool {
     match (new, old) {
-        (Kind::Close, _) | (_, Kind::Close) => true,
+        (Kind::Close, _) | (_, Kind::Close) | (Kind::Send, Kind::Goodbye) | (Kind::Goodbye, Kind::Send) => true,
         (Kind::Splice, Kind::Receive) => uses[0] == Some(fd),
-        (Kind::Splice, Kind::Send) => uses[1] == Some(fd),
+        (Kind::Splice, Kind::Send | Kind::Goodbye) => uses[1] == Some(fd),
         (new, old) => new == old && new != Kind::Splice,
     }
 }
@@ -465,6 +477,7 @@ impl core::fmt::Display for Asked<'_> {
             | Op::Connect { .. }
             | Op::Splice { .. }
             | Op::Hangup { .. }
+            | Op::Goodbye { .. }
             | Op::Close { .. }
             | Op::Cancel { .. } => {
                 write!(out, "{:?}", self.0)

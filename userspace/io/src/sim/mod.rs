@@ -18,6 +18,9 @@ mod kernel;
 mod network;
 mod random;
 mod ring;
+mod sealed;
+#[cfg(test)]
+mod sealed_tests;
 #[cfg(test)]
 mod stream_tests;
 #[cfg(test)]

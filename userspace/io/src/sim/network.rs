@@ -108,6 +108,12 @@ impl Inner {
 
     /// Bytes that may be sent on `fd` now, or why none ever will.
     pub(super) fn sending_room(&self, fd: Fd) -> Result<usize, Errno> {
+        // What is sealed already goes first.
+        self.room(fd).map(|room| if self.holds_back(fd) { 0 } else { room })
+    }
+
+    /// Bytes that TCP may take now, or why it never will.
+    pub(super) fn room(&self, fd: Fd) -> Result<usize, Errno> {
         let (connection, side) = self.place(fd).ok_or(Errno(libc::ENOTCONN))?;
         let sides = &self.connections[connection].sides;
         match (sides[side].error, sides[side].dead || sides[1 - side].incoming.end_sent) {
@@ -125,7 +131,7 @@ impl Inner {
     }
 
     /// Puts bytes on their way.
-    pub(super) fn transmit(&mut self, fd: Fd, mut bytes: &[u8]) {
+    pub(super) fn transmit_bytes(&mut self, fd: Fd, mut bytes: &[u8]) {
         let Some((connection, side)) = self.place(fd) else { return };
         self.wait_for_the_silent(connection, side);
         let least = (bytes.len() as u64 / SEGMENTS_MAX).max(1);

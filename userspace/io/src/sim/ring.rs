@@ -17,7 +17,7 @@ use super::{
     Host, World,
     world::{Inner, Operation, RingState, Running, State},
 };
-use crate::{Bell, Completion, Descriptor, Errno, Fd, Kind, Op, Token};
+use crate::{Bell, Completion, Descriptor, Errno, Fd, KernelCipher, Kind, Op, Token};
 
 /// The virtual clock's zero, in seconds since 1970: 2026-01-01.
 const EPOCH_SECONDS: u64 = 1_767_225_600;
@@ -134,6 +134,16 @@ impl Sim {
         let inner = &mut *self.world.0.borrow_mut();
         inner.check_descriptor(self.ring, fd, format_args!("asked to close its half"));
         inner.finish(fd);
+    }
+
+    pub(crate) fn encrypt(&mut self, fd: Fd, cipher: Box<dyn KernelCipher>) -> Result<(), Errno> {
+        self.world.0.borrow_mut().encrypt(self.ring, fd, cipher)
+    }
+
+    pub(crate) fn sealed_sequence(&self, fd: Fd) -> Result<u64, Errno> {
+        let inner = self.world.0.borrow();
+        let sealed = inner.sockets.get(&fd).and_then(|socket| socket.sealed.as_ref());
+        sealed.map(|sealed| sealed.cipher.sequence()).ok_or(Errno(libc::ENOPROTOOPT))
     }
 
     pub(crate) fn is_quiet(&self, fd: Fd) -> bool {

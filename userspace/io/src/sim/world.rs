@@ -18,6 +18,7 @@ use super::{
     Chaos, Held, Random,
     connection::{Broken, Connection},
     join::Joint,
+    sealed::Sealed,
     trace::Trace,
 };
 use crate::{Bell, Completion, Descriptor, Errno, Fd, Op, Ring, Token};
@@ -145,6 +146,11 @@ pub(super) enum Operation {
     Hangup {
         fd: Fd,
     },
+    Goodbye {
+        fd: Fd,
+        given: u64,
+        wait: bool,
+    },
     Watch {
         bell: Bell,
     },
@@ -159,6 +165,8 @@ pub(super) struct Socket {
     pub(super) users: Vec<(usize, Token)>,
     /// A Send said that it is the last one.
     pub(super) last_sent: bool,
+    /// The kernel seals what is sent.
+    pub(super) sealed: Option<Box<Sealed>>,
 }
 
 pub(super) enum State {
@@ -375,7 +383,7 @@ impl Inner {
         table.descriptors += 1;
         let fd = Fd(self.descriptor_count);
         self.descriptor_count += 1;
-        self.sockets.insert(fd, Socket { host, state, users: Vec::new(), last_sent: false });
+        self.sockets.insert(fd, Socket { host, state, users: Vec::new(), last_sent: false, sealed: None });
         Ok(fd)
     }
 
@@ -459,6 +467,7 @@ impl Operation {
             Self::Connect { fd, address } => format!("connect {fd:?} to {address}"),
             Self::Splice { from, to, length } => format!("splice {from:?} to {to:?}, {length}"),
             Self::Hangup { fd } => format!("await the end of {fd:?}"),
+            Self::Goodbye { fd, given, wait } => format!("goodbye {fd:?} after {given} bytes, wait {wait}"),
             Self::Watch { .. } => "watch a bell".to_owned(),
             Self::Ended => "ended, not yet delivered".to_owned(),
         }

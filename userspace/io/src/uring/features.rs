@@ -18,6 +18,8 @@ pub struct Features {
     pub receive_credit: bool,
     /// Large bodies move inside the kernel.
     pub splice: bool,
+    /// The kernel seals TLS records (the module `tls`), so that bodies move inside it to TLS clients too.
+    pub kernel_tls: bool,
 }
 
 /// What to do without although the kernel has it: how each fallback is tested.
@@ -32,6 +34,8 @@ pub struct Forced {
     pub no_receive_credit: bool,
     /// Without splice.
     pub no_splice: bool,
+    /// Without records sealed by the kernel.
+    pub no_kernel_tls: bool,
 }
 
 impl Forced {
@@ -42,7 +46,12 @@ impl Forced {
             "incremental_buffers" => &mut self.no_incremental_buffers,
             "receive_credit" => &mut self.no_receive_credit,
             "splice" => &mut self.no_splice,
-            _ => return Err(format!("no feature `{name}`; there are defer_taskrun, incremental_buffers, receive_credit, splice")),
+            "kernel_tls" => &mut self.no_kernel_tls,
+            _ => {
+                return Err(format!(
+                    "no feature `{name}`; there are defer_taskrun, incremental_buffers, receive_credit, splice, kernel_tls"
+                ));
+            }
         };
         *flag = true;
         Ok(())
@@ -55,7 +64,8 @@ impl fmt::Display for Features {
         writeln!(out, "  defer_taskrun        {}", word(self.defer_taskrun))?;
         writeln!(out, "  incremental_buffers  {}", word(self.incremental_buffers))?;
         writeln!(out, "  receive_credit       {}", word(self.receive_credit))?;
-        write!(out, "  splice               {}", word(self.splice))
+        writeln!(out, "  splice               {}", word(self.splice))?;
+        write!(out, "  kernel_tls           {}", word(self.kernel_tls))
     }
 }
 

@@ -9,6 +9,7 @@
 mod buffers;
 mod features;
 mod flight;
+mod seal;
 mod setup;
 mod splice;
 pub(crate) mod tcp;
@@ -44,6 +45,10 @@ pub struct Uring {
     flights: Flights,
     splices: HashMap<u32, Splice>,
     spare_pipes: Vec<splice::Pipe>,
+    /// Sockets whose records the kernel seals, by descriptor.
+    sealed: HashMap<i32, seal::Begun>,
+    /// Those that take leave, by slot.
+    partings: HashMap<u32, seal::Parting>,
     /// Completions made here, without the kernel's queue.
     ready: Vec<Completion>,
 }
@@ -60,6 +65,8 @@ impl Uring {
             flights: Flights::default(),
             splices: HashMap::new(),
             spare_pipes: Vec::new(),
+            sealed: HashMap::new(),
+            partings: HashMap::new(),
             ready: Vec::new(),
         })
     }
@@ -89,7 +96,12 @@ impl Uring {
             Op::Receive { fd, credit } => self.receive_entry(fd, credit),
             Op::Send { fd, pieces, wait, last } => {
                 // Without `wait` the kernel answers at once; with it, it keeps on until all is sent.
-                let patience = if wait { libc::MSG_WAITALL } else { libc::MSG_DONTWAIT };
+                let patience = match wait {
+                    false => libc::MSG_DONTWAIT,
+                    // (The flag is none that a kernel which seals would know: it takes some, and the rest is another Send.)
+                    true if !self.sealed.is_empty() && self.sealed.contains_key(&fd.0) => 0,
+                    true => libc::MSG_WAITALL,
+                };
                 let flags = libc::MSG_NOSIGNAL | patience | if last { libc::MSG_MORE } else { 0 };
                 self.flights.of(slot).send(types::Fd(fd.0), pieces, flags)
             }
@@ -99,6 +111,7 @@ impl Uring {
             },
             Op::Splice { from, to, length } => return self.begin_splice(slot, from, to, length),
             Op::Hangup { fd } => opcode::PollAdd::new(types::Fd(fd.0), u32::from(libc::POLLRDHUP.unsigned_abs())).build(),
+            Op::Goodbye { fd, given, wait } => return self.begin_goodbye(slot, (fd, given, wait)),
             Op::Watch { bell } => match bell {
                 Bell::Event(descriptor) => self.flights.of(slot).watch(descriptor),
                 Bell::Flag(_) => {
@@ -109,6 +122,7 @@ impl Uring {
                 if reset {
                     let _best_effort = rustix::net::sockopt::set_socket_linger(borrow(fd), Some(Duration::ZERO));
                 }
+                self.sealed.remove(&fd.0);
                 opcode::Close::new(types::Fd(fd.0)).build()
             }
             Op::Cancel { target } => {
@@ -116,6 +130,9 @@ impl Uring {
                     && let Some(splice) = self.splices.get_mut(&target.slot)
                 {
                     splice.give_up();
+                }
+                if target.kind == Kind::Goodbye {
+                    self.hurry_goodbye(target.slot);
                 }
                 opcode::AsyncCancel::new(u64::from(target.kind as u8) << 32 | u64::from(target.slot)).build()
             }
@@ -171,16 +188,20 @@ impl Uring {
                     self.flights.land(token.slot);
                     Outcome::Done(counted)
                 }
-                Kind::Splice => {
-                    polled.push((token.slot, counted));
+                Kind::Splice | Kind::Goodbye => {
+                    polled.push((token, counted));
                     continue;
                 }
                 Kind::Hangup | Kind::Close | Kind::Cancel | Kind::Forget => Outcome::Done(counted),
             };
             completions.push(Completion { token, outcome, more });
         }
-        for (slot, result) in polled {
-            self.continue_splice(slot, result);
+        for (Token { kind, slot }, result) in polled {
+            if kind == Kind::Goodbye {
+                self.continue_goodbye(slot, result);
+            } else {
+                self.continue_splice(slot, result);
+            }
         }
         completions.append(&mut self.ready);
     }

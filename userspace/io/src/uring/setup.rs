@@ -6,6 +6,7 @@ use io_uring::{IoUring, opcode};
 use super::{
     Features, Forced,
     features::{has_incremental_buffers, has_receive_credit},
+    seal::has_kernel_tls,
 };
 
 /// How to make a ring.
@@ -81,6 +82,7 @@ pub(super) fn ring(options: UringOptions) -> Result<(IoUring, Features), Refusal
         incremental_buffers: !options.forced.no_incremental_buffers && has_incremental_buffers(&ring),
         receive_credit: !options.forced.no_receive_credit && has_receive_credit(&mut ring),
         splice: !options.forced.no_splice,
+        kernel_tls: !options.forced.no_kernel_tls && has_kernel_tls(),
     };
     Ok((ring, features))
 }

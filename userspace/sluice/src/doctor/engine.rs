@@ -56,7 +56,7 @@ fn disabled(value: &str) -> Finding {
 }
 
 fn features(features: Features) -> Vec<Finding> {
-    let Features { defer_taskrun, incremental_buffers, receive_credit, splice } = features;
+    let Features { defer_taskrun, incremental_buffers, receive_credit, splice, kernel_tls } = features;
     [
         ("io_uring: defer_taskrun", defer_taskrun, "kernel 6.1"),
         ("io_uring: incremental_buffers", incremental_buffers, "kernel 6.12"),
@@ -64,7 +64,13 @@ fn features(features: Features) -> Vec<Finding> {
         ("io_uring: splice", splice, "any kernel"),
     ]
     .map(|(what, has, since)| Finding::judge(what, if has { "yes" } else { "no" }, has, format_args!("falls back; {since} has it")))
-    .into()
+    .into_iter()
+    // (Nothing is amiss without: it has to be asked for.)
+    .chain([Finding::ok(
+        "TLS in the kernel",
+        if kernel_tls { "yes" } else { "no (encrypt_bodies: kernel does nothing; modprobe tls may help)" },
+    )])
+    .collect()
 }
 
 fn memory_lock(limit: Option<u64>) -> Finding {
