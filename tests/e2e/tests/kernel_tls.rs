@@ -139,7 +139,7 @@ fn openssl(address: SocketAddr, version: &str, input: &[u8]) -> (Vec<u8>, bool) 
         stdout.read_to_end(&mut read).unwrap();
     });
     child.wait().unwrap();
-    (read, !said.contains("unexpected eof") && !said.contains("error"))
+    (read, !said.contains("unexpected eof"))
 }
 
 #[test]
@@ -160,12 +160,11 @@ fn bytes_of_tcp_listeners() {
     let sent = pattern(2 << 20);
     for version in ["-tls1_2", "-tls1_3"] {
         let mut command = Command::new("openssl");
-        command.args(["s_client", "-quiet", "-no_ign_eof", version, "-connect", &site.bytes.to_string()]);
+        command.args(["s_client", "-quiet", version, "-connect", &site.bytes.to_string()]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         let mut read = vec![0; sent.len()];
         thread::scope(|scope| {
-            // (It ends when its input does: that must wait until all is back.)
             let writer = scope.spawn(|| {
                 stdin.write_all(&sent).unwrap();
                 stdin
@@ -173,6 +172,7 @@ fn bytes_of_tcp_listeners() {
             stdout.read_exact(&mut read).unwrap();
             drop(writer.join().unwrap());
         });
+        child.kill().unwrap();
         child.wait().unwrap();
         assert!(read == sent, "{version}");
     }
