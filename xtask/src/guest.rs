@@ -17,7 +17,7 @@ use std::process::{Command, Stdio};
 const KERNEL: &str = "linux-image-amd64";
 
 /// What its kernel needs to see our files, in the order of their needs; then what the tests use.
-const MODULES: [&str; 14] = [
+const MODULES: [&str; 25] = [
     "virtio_ring",
     "virtio",
     "virtio_pci_legacy_dev",
@@ -30,17 +30,29 @@ const MODULES: [&str; 14] = [
     "9p",
     "overlay",
     "tls",
+    "gcm",
+    "ctr",
+    "gf128mul",
+    "ghash-generic",
+    "cryptd",
+    "crypto_simd",
+    "aesni-intel",
+    "libchacha",
+    "chacha-x86_64",
+    "poly1305-x86_64",
+    "chacha20poly1305",
     "veth",
     "sch_ingress",
 ];
 
 /// What is run: a test program, and which of its tests. One of each kind of kernel program, and the engine end to end.
-const TESTS: [(&str, &str, &[&str]); 5] = [
+const TESTS: [(&str, &str, &[&str]); 6] = [
     ("ebpf", "budget", &[]),
     ("ebpf", "dsr", &["ip_in_ipv4"]),
     ("ebpf", "decap", &["strangers_are_passed_on"]),
     ("ebpf", "steer", &[]),
     ("e2e", "basics", &[]),
+    ("e2e", "kernel_tls", &["suite", "slow", "told", "tcp"]),
 ];
 
 /// The line that says how the tests inside ended.
