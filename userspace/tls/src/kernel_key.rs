@@ -46,7 +46,9 @@ impl KernelKey {
         let explicit = iv.first_chunk::<EXPLICIT_NONCE_BYTES>().map_or(0, |half| u64::from_be_bytes(*half));
         let version = if version == Version::Tls13 { TLS_1_3 } else { TLS_1_2 };
         let mut info = [version.to_ne_bytes(), number.to_ne_bytes()].concat();
-        [&iv[..], key.as_ref(), salt, &sequence.to_be_bytes()].into_iter().for_each(|part| info.extend_from_slice(part));
+        for part in [&iv[..], key.as_ref(), salt, &sequence.to_be_bytes()] {
+            info.extend_from_slice(part);
+        }
         Some(Self { info, cipher, explicit })
     }
 

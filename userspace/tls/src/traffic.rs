@@ -237,7 +237,9 @@ impl Traffic {
     fn pass(&self, plain: &mut Output, output: &mut Output) {
         let pieces = plain.take(Vec::new());
         if !self.finished {
-            pieces.into_iter().for_each(|piece| output.push(piece));
+            for piece in pieces {
+                output.push(piece);
+            }
         }
     }
 
