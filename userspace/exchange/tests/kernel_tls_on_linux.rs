@@ -1,5 +1,5 @@
 //! A body left to the real kernel to seal, where it can; opened by our own session, to the byte and to the end.
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test's helpers fail as the test does, and it says which kernel it had")]
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
 use buf::{Chunk, Output};
 use exchange::Transport;
