@@ -211,7 +211,7 @@ impl Origin {
         };
         let closes = cut < response.len() || leaves;
         self.write(wire, &response[..cut], random).await?;
-        if leaves && cut == response.len() && self.tls.is_some() {
+        if leaves && cut == response.len() {
             // Through TLS an end that is not announced is none.
             wire.transport.finish();
             self.ring.sleep(Duration::from_micros(1)).await;

@@ -5,7 +5,7 @@
 //! come; the kernel refuses both or one; what is queued is sent later; an end overtakes what is kept.
 
 use core::time::Duration;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::{
     Chance, World,
@@ -23,6 +23,8 @@ pub struct Joiner {
     refuses: Chance,
     /// Kept bytes find no room at first where they are received from.
     overtakes: Chance,
+    /// Whom it has joined: other workers' are told to them.
+    own: BTreeSet<Fd>,
 }
 
 /// One direction of two joined sockets, under the descriptor where its bytes arrive.
@@ -46,7 +48,7 @@ impl Joiner {
     /// One for a ring of that world: how often two sockets are not joined although they could be, and how often kept bytes find no room at
     /// first where they are received from.
     pub fn new(world: &World, refuses: Chance, overtakes: Chance) -> Self {
-        Self { world: world.clone(), refuses, overtakes }
+        Self { world: world.clone(), refuses, overtakes, own: BTreeSet::new() }
     }
 }
 
@@ -78,6 +80,7 @@ impl Redirect for Joiner {
             return Err(Errno(libc::EOPNOTSUPP));
         }
         inner.time_passes();
+        self.own.extend([first.fd, second.fd]);
         Ok(if inner.begin_to_redirect(second.fd) { Ways::Both } else { Ways::First })
     }
 
@@ -88,12 +91,15 @@ impl Redirect for Joiner {
 
     fn leave(&mut self, cookies: [u64; 2]) {
         let inner = &mut *self.world.0.borrow_mut();
-        cookies.into_iter().filter_map(descriptor).for_each(|fd| drop(inner.joints.remove(&fd)));
+        for fd in cookies.into_iter().filter_map(descriptor) {
+            self.own.remove(&fd);
+            inner.joints.remove(&fd);
+        }
     }
 
     fn full(&mut self, cookies: &mut Vec<u64>) {
         let inner = &mut *self.world.0.borrow_mut();
-        for (fd, joint) in &mut inner.joints {
+        for (fd, joint) in inner.joints.iter_mut().filter(|(fd, _)| self.own.contains(fd)) {
             if joint.moved.kept > 0 && !core::mem::replace(&mut joint.is_told, true) {
                 cookies.push(cookie(*fd));
             }
