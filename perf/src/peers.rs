@@ -49,6 +49,8 @@ pub(crate) struct Site {
     pub(crate) extra: SocketAddr,
     pub(crate) origins: [SocketAddr; 2],
     pub(crate) workers: usize,
+    /// The kernel carries the bytes of TCP connections; Sluice alone does it.
+    pub(crate) redirect: bool,
     /// Reloads raise it; from 1 on answers carry it in `x-version`.
     pub(crate) version: u64,
 }

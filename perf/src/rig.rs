@@ -49,12 +49,21 @@ impl Rig {
 
     /// Start a proxy and wait until it answers.
     pub(crate) fn start(&self, peer: &Peer, workers: usize) -> Result<Proxy> {
+        self.start_as(peer, workers, false)
+    }
+
+    /// Start one that has the kernel carry the bytes of TCP connections.
+    pub(crate) fn start_redirecting(&self, peer: &Peer) -> Result<Proxy> {
+        self.start_as(peer, 1, true)
+    }
+
+    fn start_as(&self, peer: &Peer, workers: usize, redirect: bool) -> Result<Proxy> {
         let [http, h2c, tls, tls_rsa, tcp, extra] = free_addresses()?;
         let folder = self.folder.join(format!("{}-{}", peer.kind, http.port()));
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         // Proxies give up root and still write here.
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).context("cannot open the folder for the proxy")?;
-        let site = Site { folder, http, h2c, tls, tls_rsa, tcp, extra, origins: self.origins, workers, version: 0 };
+        let site = Site { folder, http, h2c, tls, tls_rsa, tcp, extra, origins: self.origins, workers, redirect, version: 0 };
         site.certify()?;
         peer.write(&site)?;
         let log = site.folder.join("output.log");

@@ -25,6 +25,7 @@ pub(crate) enum Row {
     TcpPerRequest,
     BodyHttp,
     BodyTcp,
+    TcpRedirect,
     H2c,
     Tls,
     TlsH2,
@@ -74,7 +75,7 @@ const ON_TIME: f64 = 0.99;
 const MIB_PER_GIB: f64 = 1024.0;
 
 impl Row {
-    pub(crate) const ALL: [Self; 24] = [
+    pub(crate) const ALL: [Self; 25] = [
         Self::Keepalive1,
         Self::Keepalive16,
         Self::Keepalive64,
@@ -84,6 +85,7 @@ impl Row {
         Self::TcpPerRequest,
         Self::BodyHttp,
         Self::BodyTcp,
+        Self::TcpRedirect,
         Self::H2c,
         Self::Tls,
         Self::TlsH2,
@@ -105,7 +107,7 @@ impl Row {
     pub(crate) fn rounds(self, rounds: usize) -> usize {
         match self {
             Self::Syscalls | Self::Memory | Self::MemoryH2c | Self::MemoryTls | Self::MemoryTlsH2 | Self::Reloads => 1,
-            Self::TwoWorkers => rounds.div_ceil(5),
+            Self::TwoWorkers | Self::TcpRedirect => rounds.div_ceil(5),
             Self::Keepalive1
             | Self::Keepalive16
             | Self::Keepalive64
@@ -137,6 +139,7 @@ impl Row {
             Self::TcpPerRequest => "TCP proxying, connection + request + close",
             Self::BodyHttp => "1 MiB bodies, HTTP/1.1",
             Self::BodyTcp => "1 MiB bodies, TCP proxying",
+            Self::TcpRedirect => "TCP proxying, relayed and redirected: both CPUs",
             Self::H2c => "HTTP/2 in the clear, 16 connections of 16 streams",
             Self::Tls => "HTTP/1.1 over TLS 1.3, 64 connections",
             Self::TlsH2 => "HTTP/2 over TLS 1.3, 16 connections of 16 streams",
@@ -169,6 +172,7 @@ impl Row {
             }
             Self::BodyHttp => bodies(setting, proxy, http(proxy, 16, Shape::KeepAlive)),
             Self::BodyTcp => bodies(setting, proxy, Plan { target: proxy.site.tcp, ..http(proxy, 16, Shape::KeepAlive) }),
+            Self::TcpRedirect => redirected(setting, proxy),
             Self::Syscalls => system_calls(proxy),
             Self::TwoWorkers => two_workers(setting, proxy),
             Self::H2c => requests(&sample(setting, proxy, h2c(proxy))?),
@@ -251,6 +255,32 @@ fn bodies(setting: &Setting<'_>, proxy: &Proxy, plan: Plan) -> Result<Vec<Readin
         less("CPU ms/GiB", sample.cpu_per_unit() * MIB_PER_GIB / 1e3),
         less("CPU 0 busy ms/GiB", sample.busy_per_unit() * MIB_PER_GIB / 1e3),
         Reading { doubtful: sample.load_was_the_limit(), ..more("MiB/s", sample.rate()) },
+    ])
+}
+
+/// What both CPUs do for TCP connections whose bytes the proxy relays, and for those whose bytes the kernel redirects: it does so wherever they
+/// come in, and nobody's process is charged for it. The load's part is in both.
+fn redirected(setting: &Setting<'_>, proxy: &Proxy) -> Result<Vec<Reading>> {
+    if proxy.kind() != Kind::Sluice {
+        return Ok(Vec::new());
+    }
+    let all = |proxy: &Proxy| {
+        let plan = |connections, shape| Plan { target: proxy.site.tcp, ..http(proxy, connections, shape) };
+        let bodies = Plan { path: Path::Large, ..plan(16, Shape::KeepAlive) };
+        [bodies, plan(64, Shape::KeepAlive), plan(64, Shape::PerRequest)]
+            .map(|plan| Ok::<f64, anyhow::Error>(sample(setting, proxy, plan)?.both_per_unit()))
+    };
+    let [bodies, small, short] = all(proxy);
+    proxy.group.pause()?;
+    let redirecting = setting.rig.start_redirecting(&proxy.peer)?;
+    let [redirected_bodies, redirected_small, redirected_short] = all(&redirecting);
+    Ok(vec![
+        less("1 MiB bodies: ms/GiB relayed", bodies? * MIB_PER_GIB / 1e3),
+        less("1 MiB bodies: ms/GiB redirected", redirected_bodies? * MIB_PER_GIB / 1e3),
+        less("64 connections: us/request relayed", small?),
+        less("64 connections: us/request redirected", redirected_small?),
+        less("one request each: us relayed", short?),
+        less("one request each: us redirected", redirected_short?),
     ])
 }
 

@@ -55,6 +55,11 @@ impl Sample {
         self.busy.proxy_cpu * 1e6 / self.units
     }
 
+    /// Microseconds that both CPUs were busy with anything, the load's part included, for one unit.
+    pub(crate) fn both_per_unit(&self) -> f64 {
+        (self.busy.proxy_cpu + self.busy.load_cpu) * 1e6 / self.units
+    }
+
     pub(crate) fn rate(&self) -> f64 {
         self.units / self.seconds
     }

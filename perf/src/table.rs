@@ -51,7 +51,9 @@ impl Table {
     }
 
     pub(crate) fn remark(&mut self, remark: String) {
-        self.remarks.push(remark);
+        if !self.remarks.contains(&remark) {
+            self.remarks.push(remark);
+        }
     }
 
     /// The table as people read it.

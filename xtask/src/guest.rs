@@ -46,11 +46,12 @@ const MODULES: [&str; 25] = [
 ];
 
 /// What is run: a test program, and which of its tests. One of each kind of kernel program, and the engine end to end.
-const TESTS: [(&str, &str, &[&str]); 6] = [
+const TESTS: [(&str, &str, &[&str]); 7] = [
     ("ebpf", "budget", &[]),
     ("ebpf", "dsr", &["ip_in_ipv4"]),
     ("ebpf", "decap", &["strangers_are_passed_on"]),
     ("ebpf", "steer", &[]),
+    ("ebpf", "redirect", &[]),
     ("e2e", "basics", &[]),
     ("e2e", "kernel_tls", &["suite", "slow", "told", "tcp"]),
 ];
@@ -69,7 +70,7 @@ pub(crate) fn run() -> Result<()> {
     }
     let kernel = kernel()?;
     let script = folder().join("script");
-    fs::write(&script, self::script(&programs()?)).with_context(|| format!("cannot write {}", script.display()))?;
+    fs::write(&script, self::script(&programs()?)?).with_context(|| format!("cannot write {}", script.display()))?;
     boot(&image(&kernel)?, &initial_files(&kernel, &script)?)
 }
 
@@ -110,33 +111,30 @@ fn image(kernel: &Path) -> Result<PathBuf> {
     boot.into_iter().find(|path| path.to_string_lossy().contains("vmlinuz")).context("the package holds no kernel")
 }
 
-/// The test programs, built as `cargo xtask test` builds them, by their names.
-fn programs() -> Result<BTreeMap<String, PathBuf>> {
-    shell::run(&mut shell::cargo(&["build", "--package", "sluice"]))?;
-    let build = ["test", "--no-run", "--message-format=json", "--package", "ebpf", "--package", "e2e"];
-    let messages = shell::output(&mut shell::cargo(&build))?;
+/// The test programs by their source files, built as `cargo xtask test` builds them: with another choice of packages all would be built anew.
+fn programs() -> Result<BTreeMap<PathBuf, PathBuf>> {
+    let build = ["build", "--workspace", "--bins", "--tests"];
+    shell::run(&mut shell::cargo(&build))?;
+    let messages = shell::output(shell::cargo(&build).arg("--message-format=json"))?;
     let artifacts = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let program = |artifact: serde_json::Value| {
-        let path = PathBuf::from(artifact["executable"].as_str()?);
-        let is_test = artifact["target"]["kind"][0] == "test";
-        is_test.then(|| Some((artifact["target"]["name"].as_str()?.to_owned(), path))).flatten()
-    };
-    Ok(artifacts.filter_map(program).collect())
+    let path = |value: &serde_json::Value| value.as_str().map(PathBuf::from);
+    Ok(artifacts.filter_map(|artifact| Some((path(&artifact["target"]["src_path"])?, path(&artifact["executable"])?))).collect())
 }
 
 /// What runs inside, with all our files around it.
-fn script(programs: &BTreeMap<String, PathBuf>) -> String {
+fn script(programs: &BTreeMap<PathBuf, PathBuf>) -> Result<String> {
     let mut script = format!(
         "export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root SLUICE_BINARY={}\nfailed=0\nuname -r\n",
         shell::target_folder().join("debug/sluice").display()
     );
     for (package, test, names) in TESTS {
-        let program = programs.get(test).map_or_else(|| test.to_owned(), |path| path.display().to_string());
         let tests = shell::root().join("tests").join(package);
+        let source = tests.join("tests").join(test).with_extension("rs");
+        let program = programs.get(&source).with_context(|| format!("{} is no test", source.display()))?.display();
         let _always =
             writeln!(script, "echo; echo '# {package}: {test}'; cd {} && {program} {} || failed=1", tests.display(), names.join(" "));
     }
-    script + "exit $failed\n"
+    Ok(script + "exit $failed\n")
 }
 
 /// An archive with the modules and a first program that mounts our files and runs the script.

@@ -29,7 +29,7 @@ fn config(site: &Site) -> String {
         out,
         "  raw: {{ bind: [\"{tcp}\"], tcp: {{ to: origin }} }}
 clusters:
-  origin: {{ endpoints: [{endpoints}] }}
+  origin: {{ endpoints: [{endpoints}]{redirect} }}
 secrets:
   ecdsa: {{ cert: {{ file: \"{ecdsa}\" }}, key: {{ file: \"{ecdsa}\" }} }}
   rsa: {{ cert: {{ file: \"{rsa}\" }}, key: {{ file: \"{rsa}\" }} }}
@@ -37,6 +37,7 @@ admin: {{ bind: \"unix:{admin}\" }}
 ",
         tcp = site.tcp,
         endpoints = endpoints.join(", "),
+        redirect = if site.redirect { ", redirect: sockmap" } else { "" },
         ecdsa = site.ecdsa().display(),
         rsa = site.rsa().display(),
         admin = site.admin().display(),
@@ -79,7 +80,7 @@ mod tests {
             let folder = folder.path().to_owned();
             let origins = [address(4), address(5)];
             let [http, h2c, tls, tls_rsa, tcp, extra] = [1, 2, 3, 6, 7, 8].map(address);
-            let site = Site { folder, http, h2c, tls, tls_rsa, tcp, extra, origins, workers: 1, version };
+            let site = Site { folder, http, h2c, tls, tls_rsa, tcp, extra, origins, workers: 1, redirect: version == 2, version };
             site.certify().unwrap();
             write(&site).unwrap();
             let loaded = config::load(&site.path("sluice.yaml")).unwrap();
