@@ -7,7 +7,7 @@
 use io_uring::{opcode, types};
 use std::os::fd::AsRawFd;
 
-use super::{Uring, borrow};
+use super::{Uring, borrow, tcp};
 use crate::{
     Completion, Errno, Fd, Kind, Outcome, Token,
     cipher::{CLOSE_NOTIFY, KernelCipher},
@@ -17,8 +17,6 @@ use crate::{
 const TCP_ULP: i32 = 31;
 const TLS_TX: i32 = 1;
 const TLS_SET_RECORD_TYPE: i32 = 1;
-/// Where `tcpi_bytes_acked` stands in `struct tcp_info`.
-const ACKED_AT: usize = 120;
 /// Bytes of the largest `struct tls12_crypto_info_*` that we give.
 const INFO_BYTES_MAX: usize = 56;
 /// Bytes of a record's number, the last field of that.
@@ -26,8 +24,6 @@ const SEQUENCE_BYTES: usize = 8;
 /// Looks at a socket that could send, but whose last records the kernel has not passed on: a thread of its own does that soon. Beyond so many
 /// the count cannot be right, and the connection is reset rather than looked at for ever.
 const LOOKS_MAX: u32 = 10_000;
-/// Times that TCP's place is read again because it moved in the midst.
-const READS_MAX: u32 = 8;
 
 /// A socket whose records the kernel seals: where TCP and the records stood when that began.
 pub(super) struct Begun {
@@ -64,7 +60,7 @@ impl Uring {
         if !self.features.kernel_tls {
             return Err(Errno(libc::ENOPROTOOPT));
         }
-        let place = place_of(fd)?;
+        let place = tcp::written(fd)?;
         set_option(fd, libc::IPPROTO_TCP, TCP_ULP, b"tls")?;
         // Refused, it is still a socket like any other.
         set_option(fd, libc::SOL_TLS, TLS_TX, cipher.info())?;
@@ -129,40 +125,17 @@ impl Uring {
         let begun = self.sealed.get(&parting.fd.0).ok_or(Errno(libc::ENOPROTOOPT))?;
         let records = self.sealed_sequence(parting.fd)?.wrapping_sub(begun.sequence);
         let whole = parting.given + CLOSE_NOTIFY.1.len() as u64 + records * begun.expansion;
-        Ok(place_of(parting.fd)?.wrapping_sub(begun.place) >= whole)
+        match tcp::written(parting.fd) {
+            Ok(place) => Ok(place.wrapping_sub(begun.place) >= whole),
+            // It does not hold still.
+            Err(Errno::AGAIN) => Ok(false),
+            Err(errno) => Err(errno),
+        }
     }
 
     fn goodbye_done(&mut self, slot: u32, result: Result<u64, Errno>) {
         self.ready.push(Completion { token: Token { kind: Kind::Goodbye, slot }, outcome: Outcome::Done(result), more: false });
     }
-}
-
-/// How many bytes TCP has taken so far, from an arbitrary beginning: those acknowledged and those that are not.
-fn place_of(fd: Fd) -> Result<u64, Errno> {
-    let mut reads = 0;
-    loop {
-        let acked = acked(fd)?;
-        let place = acked + queued(fd)?;
-        reads += 1;
-        // What is acknowledged in between is counted nowhere: too low, which is the safe side.
-        if reads == READS_MAX || acked == self::acked(fd)? {
-            return Ok(place);
-        }
-    }
-}
-
-fn acked(fd: Fd) -> Result<u64, Errno> {
-    let mut info = [0; ACKED_AT + size_of::<u64>()];
-    let length = get_option(fd, libc::IPPROTO_TCP, libc::TCP_INFO, &mut info)?;
-    let bytes = info[..length].get(ACKED_AT..).and_then(|end| end.first_chunk()).ok_or(Errno(libc::ENOPROTOOPT))?;
-    Ok(u64::from_ne_bytes(*bytes))
-}
-
-fn queued(fd: Fd) -> Result<u64, Errno> {
-    let mut bytes: libc::c_int = 0;
-    // SAFETY: the request writes one int, which outlives the call.
-    let result = unsafe { libc::ioctl(fd.0, libc::TIOCOUTQ, &raw mut bytes) };
-    if result < 0 { Err(Errno::last()) } else { Ok(u64::from(bytes.unsigned_abs())) }
 }
 
 fn set_option(fd: Fd, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
