@@ -1,146 +1,189 @@
-"""A WebSocket client: messages there and back, before and after another configuration, then a close with a code.
+"""WebSocket clients over HTTP/1 (upgrade) and HTTP/2 (extended CONNECT), many at once.
 
-websocket.py VERSION PORT HOST [CA]: VERSION is 1 (HTTP/1 upgrade) or 2 (extended CONNECT); through TLS when a CA is given.
-Prints `ready`, waits for a line, and prints `closed CODE` at the end.
+websocket.py VERB CA CONNECTION...: each CONNECTION is VERSION:PORT:HOST:PATH, and through TLS where it ends in `:tls`. VERB is
+
+talk: messages of every kind and closes with every code on each, `ready`, waits for a line, messages again and a close; `closed` when all was right.
+ask: prints of each the status, `x-sluice-reason` or `x-told`, and the content of the answer, or `opened`, `unproved` and `broken`.
+linger: `ready` once all are open; then of each whether it `ended` or was `reset`, with what came before.
+halves: ends our half of each while the other goes on; `done`.
 """
 
-import socket
-import ssl
+import base64
+import os
 import sys
 
-import h2.config
-import h2.connection
-import h2.events
-import h2.settings
-from websockets.frames import Close, Frame, Opcode
-from websockets.sync.client import connect
+from websockets.frames import Opcode
+from websockets.protocol import Protocol, Side, State
+from websockets.utils import accept_key
+
+from lines import Head, Streams, dial
 
 LARGE = bytes(range(256)) * 4096
-PATIENCE = 20
+CODES = [1000, 1001, 1011, 3000, 4999, None]
 
 
-def dial(port, host, ca, protocol):
-    plain = socket.create_connection(("127.0.0.1", port), PATIENCE)
-    if ca is None:
-        return plain
-    context = ssl.create_default_context(cafile=ca)
-    context.set_alpn_protocols([protocol])
-    secure = context.wrap_socket(plain, server_hostname=host)
-    assert secure.selected_alpn_protocol() == protocol, secure.selected_alpn_protocol()
-    return secure
+class Refused(Exception):
+    """The answer did not open anything."""
 
 
-class OverHttp1:
-    def __init__(self, port, host, ca):
-        scheme = "ws" if ca is None else "wss"
-        context = ssl.create_default_context(cafile=ca) if ca else None
-        self.connection = connect(
-            f"{scheme}://{host}/", sock=socket.create_connection(("127.0.0.1", port), PATIENCE), ssl=context, max_size=None,
-            subprotocols=["chat"], compression=None, proxy=None,
-        )
-        assert self.connection.subprotocol == "chat", self.connection.subprotocol
+def upgrade(line, host, path):
+    """Over HTTP/1."""
+    key = base64.b64encode(os.urandom(16)).decode()
+    line.send(
+        f"GET {path} HTTP/1.1\r\nhost: {host}\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\n"
+        f"sec-websocket-key: {key}\r\nsec-websocket-protocol: chat\r\norigin: http://{host}\r\n\r\n".encode()
+    )
+    head = Head(line)
+    status = head.start.split(" ")[1]
+    if status != "101":
+        content = head.rest
+        while len(content) < int(head.get("content-length")):
+            content += line.receive()
+        raise Refused(f"{status} {head.get('x-sluice-reason') or head.get('x-told')} {content.decode().strip()}")
+    assert head.get("upgrade") == "websocket" and head.get("connection") == "upgrade" and head.rest == b"", head.fields
+    if head.get("sec-websocket-accept") != accept_key(key):
+        raise Refused("unproved")
+    return line, head.get("sec-websocket-protocol")
 
-    def exchange(self, message):
-        self.connection.send(message)
-        return self.connection.recv(timeout=PATIENCE)
 
-    def close(self, code):
-        self.connection.close(code)
-        return self.connection.close_code
+def connect(line, host, path, scheme):
+    """Over HTTP/2."""
+    streams = Streams(line).start()
+    assert streams.takes_tunnels()
+    fields = [
+        (":method", "CONNECT"), (":protocol", "websocket"), (":scheme", scheme), (":path", path), (":authority", host),
+        ("sec-websocket-version", "13"), ("sec-websocket-protocol", "chat"), ("origin", "http://" + host),
+    ]
+    stream = streams.open(fields)
+    stream.until(lambda: stream.head is not None)
+    head = dict(stream.head)
+    if head[":status"] != "200":
+        stream.until(lambda: stream.ended)
+        raise Refused(f"{head[':status']} {head.get('x-sluice-reason') or head.get('x-told')} {stream.content.decode().strip()}")
+    assert not {"sec-websocket-accept", "upgrade", "connection"} & head.keys(), head
+    return stream, head.get("sec-websocket-protocol")
 
 
-class OverHttp2:
-    def __init__(self, port, host, ca):
-        self.socket = dial(port, host, ca, "h2")
-        self.codec = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding="utf-8"))
-        self.codec.initiate_connection()
-        self.content, self.status, self.ended = bytearray(), None, False
-        while h2.settings.SettingCodes.ENABLE_CONNECT_PROTOCOL not in self.codec.remote_settings:
-            self.step()
-        fields = [
-            (":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "https" if ca else "http"), (":path", "/"),
-            (":authority", host), ("sec-websocket-version", "13"), ("sec-websocket-protocol", "chat"), ("origin", "http://" + host),
-        ]
-        self.stream = self.codec.get_next_available_stream_id()
-        self.codec.send_headers(self.stream, fields)
-        while self.status is None:
-            self.step()
-        assert self.status[":status"] == "200", self.status
-        assert self.status["sec-websocket-protocol"] == "chat", self.status
-        assert "sec-websocket-accept" not in self.status, self.status
+class Socket:
+    """A connection of the command line, opened."""
+
+    def __init__(self, text, ca):
+        self.text, self.ca = text, ca
+        version, port, host, path, *tls = text.split(":")
+        line = dial(port, host, ca if tls else None, "h2" if version == "2" else "http/1.1")
+        if version == "2":
+            self.line, subprotocol = connect(line, host, path, "https" if tls else "http")
+        else:
+            self.line, subprotocol = upgrade(line, host, path)
+        assert subprotocol == "chat", (text, subprotocol)
+        self.protocol, self.frames = Protocol(Side.CLIENT, state=State.OPEN, max_size=None), []
 
     def flush(self):
-        self.socket.sendall(self.codec.data_to_send())
-
-    def step(self):
-        self.flush()
-        received = self.socket.recv(1 << 16)
-        assert received, "the connection ended"
-        for event in self.codec.receive_data(received):
-            if isinstance(event, h2.events.ResponseReceived):
-                self.status = dict(event.headers)
-            elif isinstance(event, h2.events.DataReceived):
-                self.content += event.data
-                self.codec.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-            elif isinstance(event, h2.events.StreamEnded):
-                self.ended = True
-            elif isinstance(event, (h2.events.StreamReset, h2.events.ConnectionTerminated)):
-                raise AssertionError(event)
-        self.flush()
-
-    def send(self, frame):
-        data = frame.serialize(mask=True)
-        while data:
-            room = min(self.codec.local_flow_control_window(self.stream), self.codec.max_outbound_frame_size, len(data))
-            if room == 0:
-                self.step()
-                continue
-            self.codec.send_data(self.stream, data[:room])
-            data = data[room:]
-            self.flush()
-
-    def read(self, count):
-        while len(self.content) < count:
-            assert not self.ended, "the stream ended"
-            self.step()
-        taken = bytes(self.content[:count])
-        del self.content[:count]
-        return taken
+        for data in self.protocol.data_to_send():
+            if data:
+                self.line.send(data)
+            else:
+                self.line.finish()
 
     def frame(self):
-        first, length = self.read(2)
-        if length > 125:
-            length = int.from_bytes(self.read(2 if length == 126 else 8), "big")
-        return first & 15, first >> 7, self.read(length)
+        while not self.frames:
+            self.flush()
+            received = self.line.receive()
+            if not received:
+                raise EOFError(self.text)
+            self.protocol.receive_data(received)
+            self.frames += self.protocol.events_received()
+        return self.frames.pop(0)
 
-    def exchange(self, message):
-        text = isinstance(message, str)
-        self.send(Frame(Opcode.TEXT if text else Opcode.BINARY, message.encode() if text else message))
-        whole, final = b"", False
-        while not final:
-            _, final, data = self.frame()
-            whole += data
-        return whole.decode() if text else whole
+    def expect(self, opcode, data):
+        frame = self.frame()
+        assert frame.opcode == opcode and frame.data == data, (self.text, frame)
+
+    def talk(self):
+        protocol = self.protocol
+        for text in ("hello", "", "\u20ac" * 100):
+            protocol.send_text(text.encode())
+            self.expect(Opcode.TEXT, text.encode())
+        for binary in (b"\0", LARGE):
+            protocol.send_binary(binary)
+            self.expect(Opcode.BINARY, binary)
+        protocol.send_ping(b"beat")
+        self.expect(Opcode.PONG, b"beat")
+        # In fragments, with a ping between (RFC 6455 section 5.4).
+        protocol.send_text(b"in ", fin=False)
+        protocol.send_continuation(b"many ", fin=False)
+        protocol.send_ping(b"between")
+        protocol.send_continuation(b"pieces", fin=True)
+        self.expect(Opcode.PONG, b"between")
+        self.expect(Opcode.TEXT, b"in many pieces")
 
     def close(self, code):
-        self.send(Frame(Opcode.CLOSE, Close(code, "").serialize()))
-        kind, _, data = self.frame()
-        assert kind == Opcode.CLOSE, kind
-        self.codec.end_stream(self.stream)
+        self.protocol.send_close(code, "over" if code else "")
+        self.ends(code)
+
+    def is_closed_by_the_origin(self):
+        self.protocol.send_text(b"close with 4000")
+        self.ends(4000)
+
+    def ends(self, code):
+        frame = self.frame()
+        assert frame.opcode == Opcode.CLOSE and self.protocol.close_rcvd.code == (code or 1005), (self.text, frame)
         self.flush()
-        while not self.ended:
-            self.step()
-        return int.from_bytes(data[:2], "big")
+        assert not self.line.receive(), self.text
 
 
-def main(version, port, host, ca=None):
-    client = (OverHttp1 if version == "1" else OverHttp2)(int(port), host, ca)
-    assert client.exchange("hello") == "hello"
-    assert client.exchange(LARGE) == LARGE
+def talk(ca, texts):
+    sockets = [Socket(text, ca) for text in texts]
+    for socket in sockets:
+        socket.talk()
+        for code in CODES:
+            Socket(socket.text, ca).close(code)
+        Socket(socket.text, ca).is_closed_by_the_origin()
     print("ready", flush=True)
     sys.stdin.readline()
-    assert client.exchange("after") == "after"
-    print("closed", client.close(4321), flush=True)
+    for socket in sockets:
+        socket.talk()
+        socket.close(4321)
+    print("closed", flush=True)
 
 
-main(*sys.argv[1:])
+def ask(ca, texts):
+    for text in texts:
+        try:
+            Socket(text, ca)
+            print("opened", flush=True)
+        except Refused as refused:
+            print(refused, flush=True)
+        except (EOFError, ConnectionError):
+            print("broken", flush=True)
+
+
+def linger(ca, texts):
+    sockets = [Socket(text, ca) for text in texts]
+    for socket in sockets:
+        socket.line.send(b"word")
+        assert socket.line.receive() == b"word", socket.text
+    print("ready", flush=True)
+    for socket in sockets:
+        came = b""
+        try:
+            while received := socket.line.receive():
+                came += received
+            print("ended", came.decode(), flush=True)
+        except (EOFError, OSError):
+            print("reset", came.decode(), flush=True)
+
+
+def halves(ca, texts):
+    for text in texts:
+        socket = Socket(text, ca)
+        socket.line.send(b"word" + LARGE)
+        socket.line.finish()
+        came = b""
+        while received := socket.line.receive():
+            came += received
+        assert came == b"word" + LARGE + b"bye", (text, len(came), came[:10], came[-10:])
+    print("done", flush=True)
+
+
+{"talk": talk, "ask": ask, "linger": linger, "halves": halves}[sys.argv[1]](sys.argv[2], sys.argv[3:])

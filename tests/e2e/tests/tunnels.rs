@@ -1,7 +1,7 @@
 //! Tunnels: CONNECT where a route allows it, over both versions; how long they and WebSocket's may last; halves that close one by one.
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
-use e2e::{Client, Ending, Origin, Scripted, Setup, Sluice, eventually, free_address, python, run_python};
+use e2e::{Authority, Client, Ending, Origin, Scripted, Setup, Sluice, eventually, free_address, python, run_python};
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::SocketAddr,
@@ -63,7 +63,7 @@ fn who_may_and_who_may_not() {
         assert!(client.is_closed(), "{authority}: nobody can tell what follows");
     }
     for (authority, status) in [("far.test:9", "400"), ("near.test:7", "501"), ("other.test:7", "501")] {
-        assert_eq!(run_python("tunnel.py", &[&web.port().to_string(), authority]), format!("{status}\n"), "{authority}");
+        assert_eq!(run_python("tunnel.py", &["2", &web.port().to_string(), authority]), format!("{status}\n"), "{authority}");
     }
     assert_eq!(sluice.metrics().sum("sluice_upstream_connects_total", &[]), 0);
 }
@@ -81,7 +81,12 @@ fn bytes_halves_and_another_configuration() {
     client.socket().read_exact(&mut word).unwrap();
     assert_eq!(&word, b"early");
     let mut other = Ending(
-        python("tunnel.py").args([&web.port().to_string(), "far.test:8"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap(),
+        python("tunnel.py")
+            .args(["2", &web.port().to_string(), "far.test:8"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap(),
     );
     let mut said = BufReader::new(other.0.stdout.take().unwrap());
     let mut line = String::new();
@@ -101,6 +106,38 @@ fn bytes_halves_and_another_configuration() {
     assert_eq!(line, "262148\n");
     eventually("all are over", || sluice.metrics().sum("sluice_requests_active", &[]) == 0);
     assert_eq!(sluice.metrics().sum("sluice_upstream_connections_active", &[]), 0);
+}
+
+/// Over both versions, in the clear and through TLS, to an origin in the clear and to one through TLS; a refusal leaves TLS and HTTP/2 what they were.
+#[test]
+fn on_every_way() {
+    let (origin, authority) = (Origin::tcp(), Authority::new());
+    let (plain, secure, back) = (free_address(), free_address(), free_address());
+    let pair = authority.sign(&["clear.test", "sealed.test", "closed.test"]);
+    let ca = authority.file().display().to_string();
+    let sites = "{ sites: [{ hosts: [clear.test], routes: [{ connect: {}, to: clear }] }, \
+                 { hosts: [sealed.test], routes: [{ connect: {}, to: sealed }] }, { hosts: [closed.test], routes: [{ to: clear }] }] }";
+    let sluice = Setup::new(format!(
+        "secrets: {{ shop: {} }}
+listeners:
+  plain: {{ bind: [\"{plain}\"], http: {sites} }}
+  secure: {{ bind: [\"{secure}\"], tls: {{ certificates: [shop] }}, http: {sites} }}
+  back: {{ bind: [\"{back}\"], tls: {{ certificates: [shop], alpn: [] }}, tcp: clear }}
+clusters:
+  clear: {{ endpoints: [\"{origin}\"] }}
+  sealed: {{ endpoints: [\"{back}\"], tls: {{ server_name: sealed.test, ca: \"{ca}\" }} }}
+",
+        pair.secret()
+    ))
+    .start();
+    for (version, address, ca) in [("1", plain, None), ("2", plain, None), ("1", secure, Some(&ca)), ("2", secure, Some(&ca))] {
+        for (host, expect) in [("clear.test", "200\nready\n262148\n"), ("sealed.test", "200\nready\n262148\n"), ("closed.test", "501\n")] {
+            let (port, asked) = (address.port().to_string(), format!("{host}:7"));
+            let arguments: Vec<&str> = [version, &port, &asked].into_iter().chain(ca.map(String::as_str)).collect();
+            assert_eq!(run_python("tunnel.py", &arguments), expect, "{arguments:?}");
+        }
+    }
+    eventually("all are over", || sluice.metrics().sum("sluice_requests_active", &[]) == 0);
 }
 
 /// An origin that agrees to everything and sends every byte back.

@@ -58,6 +58,9 @@ async fn story(down: &Exchange, scope: &Scope<'_>, record: &mut Record, told: &m
         Action::Forward(targets) if told.head.request().is_some_and(tunnel::is_asked) => {
             tunnel::run(down, scope, record, (&route.config, targets)).await
         }
+        Action::Reply(answer) if upgrade.is_some() && upgrade::is_mistaken(answer.status, down) => {
+            Err(Fault { scope: model::Scope::Stream, ..Fault::client(Cause::NotImplemented) })
+        }
         Action::Reply(answer) => reply::fixed(down, answer, &route.config, record),
         Action::Forward(targets) => forward(down, scope, record, (&told.head, upgrade.as_ref()), (&route.config, targets)).await,
     }

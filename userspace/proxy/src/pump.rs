@@ -9,7 +9,12 @@ use core::{future::poll_fn, task::Poll};
 use exchange::Exchange;
 use model::{Cause, Fault, Head, Instant, Part, Record};
 
-use crate::{connection::Scope, edits, grpc, upgrade::Upgrade, upstream::Upstream};
+use crate::{
+    connection::Scope,
+    edits, grpc,
+    upgrade::{self, Upgrade},
+    upstream::Upstream,
+};
 
 /// Bytes of a request's body kept so that it can be sent again.
 const REPLAY_BYTES_MAX: usize = 64 * 1024;
@@ -257,6 +262,9 @@ impl Pump<'_> {
 
     fn response_head(&mut self, mut head: Head) -> Result<Head, Fault> {
         if let Some(upgrade) = self.upgrade.take() {
+            if upgrade::is_mistaken(head.status(), self.down) {
+                return Err(Fault::origin(Cause::MalformedResponse));
+            }
             upgrade.answered(&mut head, !self.up.conn().is_multiplexed())?;
             self.tunnel = head.status() == 101;
             if self.tunnel {
