@@ -28,8 +28,8 @@ pub(crate) struct Desk<T> {
 pub(crate) struct Unanswered;
 
 impl<T: Send + 'static> Desk<T> {
-    /// A thread for `thing`. It ends when the desk is dropped and all jobs are done.
-    pub(crate) fn open(name: &str, mut thing: T) -> io::Result<Self> {
+    /// A thread for `thing`, which calls `tidy` after each job. It ends when the desk is dropped and all jobs are done.
+    pub(crate) fn open(name: &str, mut thing: T, tidy: fn()) -> io::Result<Self> {
         let (jobs, mut inbox) = mpsc::channel::<Job<T>>(JOBS_MAX);
         let work = move || {
             while let Some(job) = inbox.blocking_recv() {
@@ -37,6 +37,7 @@ impl<T: Send + 'static> Desk<T> {
                 if catch_unwind(AssertUnwindSafe(|| job(&mut thing))).is_err() {
                     tracing::error!("a job of the control side panicked");
                 }
+                tidy();
             }
         };
         thread::Builder::new().name(name.to_owned()).spawn(work)?;
@@ -62,7 +63,7 @@ mod tests {
     #[test]
     fn jobs_are_done_in_order_and_a_panic_ends_only_its_own() {
         tokio_uring::start(async {
-            let desk = Desk::open("test", Vec::new()).unwrap();
+            let desk = Desk::open("test", Vec::new(), || ()).unwrap();
             for at in 0..100 {
                 desk.ask(move |list| list.push(at)).await.unwrap();
             }

@@ -68,6 +68,8 @@ pub struct Handles {
     pub engine: Box<dyn Engine>,
     /// The next line that the workers have for the process's log.
     pub notices: Notices,
+    /// Gives memory that the calling thread has freed back to the kernel.
+    pub give_back: fn(),
 }
 
 /// Gives lines one after the other, as long as there are any.
@@ -192,7 +194,8 @@ impl Conductor {
         let status = Arc::new(handles.candidate.status());
         let path = std::path::absolute(&options.config)?;
         let configuration = Configuration { path, engine: handles.engine, status: Arc::clone(&status) };
-        let configuration = Desk::open("config", configuration)?;
+        // The next configuration may come in days: what it took to compile this one is not kept for it.
+        let configuration = Desk::open("config", configuration, handles.give_back)?;
         // From here on every thread is niced; the one that compiles is not, or a new configuration would wait for the traffic.
         if let Err(error) = rustix::process::nice(NICENESS) {
             tracing::warn!("the control thread cannot be niced: {error}");
@@ -208,7 +211,7 @@ impl Conductor {
         let watched_by = Rc::clone(&notifier);
         tokio_uring::spawn(async move { watchdog.watch(&watched_by).await });
         tokio_uring::spawn(write_notices(handles.notices));
-        let lines = Lines { stats: Desk::open("stats", handles.reader)?, orders, log };
+        let lines = Lines { stats: Desk::open("stats", handles.reader, || ())?, orders, log };
         let office = Rc::new(Office::new(status, lines, options.is_config_api, &page));
         let mut counters = Counters::new(page, &options.version);
         counters.generation.set(i64::try_from(live.snapshot.generation).unwrap_or(i64::MAX));

@@ -3,8 +3,8 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Gives what the calling thread has freed back to the kernel. mimalloc does so by itself only while it is allocating, so a worker whose
-/// crowd has gone would keep its memory until the next one comes.
+/// Gives what the calling thread has freed back to the kernel. mimalloc does so by itself only while it is allocating: a worker whose crowd
+/// has gone would keep its memory until the next one comes, and the desk that compiled a configuration until the next configuration.
 #[expect(unsafe_code, reason = "mimalloc's call has no safe wrapper")]
 pub(crate) fn give_back() {
     // SAFETY: it works on the calling thread's own heap and touches nothing that is allocated.

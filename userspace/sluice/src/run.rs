@@ -109,7 +109,7 @@ fn start(candidate: Candidate, doors: Doors, parts: Parts, forced: Forced) -> Re
     let mut workers = Workers { fleet, kernel, has_redirects, snapshot: Arc::clone(&snapshot), hub: hub.clone() };
     workers.apply_in_kernel(&snapshot).map_err(anyhow::Error::msg)?;
     let engine = Box::new(workers);
-    Ok(Handles { candidate, doors, hub, reader, lines: line_readers, heartbeats, engine, notices })
+    Ok(Handles { candidate, doors, hub, reader, lines: line_readers, heartbeats, engine, notices, give_back: allocator::give_back })
 }
 
 /// The workers as control knows them.

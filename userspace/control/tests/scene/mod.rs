@@ -91,6 +91,7 @@ impl Scene {
             heartbeats: vec![Arc::clone(&heartbeat)],
             engine: Box::new(Workers { told: Arc::clone(&told), applied: applied_to }),
             notices: Box::new(|| None),
+            give_back: || (),
         };
         let options = Options { config: path, is_config_api, version: "test".to_owned() };
         let running = thread::spawn(|| control::run(options, handles));
