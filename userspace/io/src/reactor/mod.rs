@@ -6,6 +6,9 @@
 
 mod doors;
 pub(crate) mod joined;
+mod receiving;
+mod sealed;
+mod sending;
 mod sockets;
 
 use buf::Chunk;
