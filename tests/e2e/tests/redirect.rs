@@ -6,14 +6,22 @@ use std::{
     thread,
 };
 
+use rustix::process::Signal;
+
 use e2e::{PATIENCE, Setup, Sluice, eventually, free_address, pattern, pause};
 
 const BACKLOG: usize = 1 << 20;
+/// More than two systems' buffers hold: no receiver is too slow for it.
+const AMPLE_BACKLOG: usize = 16 << 20;
 
 fn start(origin: SocketAddr, more: &str) -> (SocketAddr, Sluice) {
+    start_with(origin, more, BACKLOG)
+}
+
+fn start_with(origin: SocketAddr, more: &str, backlog: usize) -> (SocketAddr, Sluice) {
     let web = free_address();
     let text = format!(
-        "listeners:\n  web: {{ bind: [\"{web}\"], tcp: {{ to: app }}{more} }}\nclusters:\n  app: {{ endpoints: [\"{origin}\"], redirect: {{ via: sockmap, backlog: 1MiB }} }}\n"
+        "listeners:\n  web: {{ bind: [\"{web}\"], tcp: {{ to: app }}{more} }}\nclusters:\n  app: {{ endpoints: [\"{origin}\"], redirect: {{ via: sockmap, backlog: {backlog}B }} }}\n"
     );
     let sluice = Setup::new(text).with(&["--workers", "2"]).start();
     sluice.await_listener(web);
@@ -97,8 +105,6 @@ fn a_conversation_stays_in_the_kernel() {
         }
     });
     let mut client = connect(web);
-    // Where bytes never pause there is no moment to join.
-    pause(core::time::Duration::from_millis(50));
     for round in 0_u32..200 {
         client.write_all(&round.to_ne_bytes()).expect("it is taken");
         let mut word = [0; 4];
@@ -114,40 +120,80 @@ fn a_conversation_stays_in_the_kernel() {
     });
 }
 
-#[test]
-fn two_hundred_times_eight_mebibytes_both_ways() {
-    const CONNECTIONS: usize = 200;
-    const AT_ONCE: usize = 20;
-    let bytes = pattern(8 << 20);
-    let (listener, origin) = listen();
-    let (web, sluice) = start(origin, "");
+/// Sends `bytes` both ways over each of so many connections, some of them at once, from the first moment and without a pause.
+fn exchange_bulk(web: SocketAddr, listener: &TcpListener, bytes: &[u8], connections: usize, at_once: usize) {
     drop(listener.accept().expect("whoever asked whether it listens"));
     thread::scope(|scope| {
-        let bytes = &*bytes;
         scope.spawn(move || {
-            for stream in listener.incoming().take(CONNECTIONS) {
+            for stream in listener.incoming().take(connections) {
                 let stream = stream.expect("a connection");
                 scope.spawn(move || {
-                    pause(core::time::Duration::from_millis(20));
                     let came = exchange(&stream, bytes);
                     assert!(came == bytes, "the origin got {} bytes", came.len());
                 });
             }
         });
-        for _ in 0..AT_ONCE {
+        for _ in 0..at_once {
             scope.spawn(move || {
-                for _ in 0..CONNECTIONS / AT_ONCE {
+                for _ in 0..connections / at_once {
                     let stream = connect(web);
-                    // Where bytes never pause there is no moment to join.
-                    pause(core::time::Duration::from_millis(20));
                     let came = exchange(&stream, bytes);
                     assert!(came == bytes, "the client got {} bytes", came.len());
                 }
             });
         }
     });
+}
+
+#[test]
+fn two_hundred_times_eight_mebibytes_both_ways() {
+    let (listener, origin) = listen();
+    let (web, sluice) = start(origin, "");
+    exchange_bulk(web, &listener, &pattern(8 << 20), 200, 20);
+    let joined = joined_of(&sluice, 1 + 200);
+    assert!(joined > 20, "only {joined} were joined");
+}
+
+#[test]
+fn bytes_that_never_pause_are_joined_in_the_midst() {
+    const CONNECTIONS: usize = 4;
+    let (listener, origin) = listen();
+    let (web, sluice) = start_with(origin, "", AMPLE_BACKLOG);
+    let bytes = pattern(64 << 20);
+    exchange_bulk(web, &listener, &bytes, CONNECTIONS, CONNECTIONS);
     let joined = joined_of(&sluice, 1 + CONNECTIONS);
-    assert!(joined > CONNECTIONS / 2, "only {joined} were joined");
+    assert!(joined >= CONNECTIONS / 2, "only {joined} were joined");
+}
+
+/// Nothing can be settled while the origin does not read, so userspace begins; once it does the kernel takes over.
+#[test]
+fn what_begins_badly_is_joined_later() {
+    let (listener, origin) = listen();
+    let (web, sluice) = start_with(origin, "", 64 << 10);
+    rustix::net::sockopt::set_socket_recv_buffer_size(&listener, 4 << 10).expect("a socket");
+    drop(listener.accept().expect("whoever asked whether it listens"));
+    let before = joined_of(&sluice, 1);
+    // More than the origin's buffer and the backlog hold, all of it there when the connection is taken.
+    sluice.signal(Signal::STOP);
+    pause(core::time::Duration::from_millis(50));
+    let client = connect(web);
+    let bytes = pattern(512 << 10);
+    (&client).write_all(&bytes).expect("it is taken");
+    sluice.signal(Signal::CONT);
+    let (origin, _) = listener.accept().expect("a connection");
+    eventually("it was tried again", || redirects(&sluice, "again") >= 2);
+    let mut came = vec![0; bytes.len()];
+    (&origin).read_exact(&mut came).expect("it comes");
+    assert!(came == bytes);
+    eventually("they are joined", || joined_of(&sluice, 2) > before);
+    for (mut from, mut to) in [(&client, &origin), (&origin, &client)] {
+        from.write_all(b"in the kernel").expect("it is taken");
+        let mut word = [0; 13];
+        to.read_exact(&mut word).expect("it comes");
+        assert_eq!(&word, b"in the kernel");
+        from.shutdown(Shutdown::Write).expect("it is open");
+    }
+    eventually("it was carried by the kernel", || sluice.metrics().sum("sluice_upstream_redirected_bytes_total", &[]) == 2 * 13);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use model::{Address, Instant};
 
 use crate::{
     Bell, Completion, Descriptor, Errno, Fd, KernelCipher, Kind, Op, Token,
+    redirect::Passed,
     sim::Sim,
     uring::{Uring, tcp},
 };
@@ -92,6 +93,22 @@ impl Backend {
         match self {
             Self::Uring(_) => tcp::written(fd),
             Self::Sim(sim) => sim.written(fd),
+        }
+    }
+
+    /// Those of them that the peer has not acknowledged.
+    pub(crate) fn unacknowledged(&self, fd: Fd) -> Result<u64, Errno> {
+        match self {
+            Self::Uring(_) => tcp::unacknowledged(fd),
+            Self::Sim(sim) => sim.unacknowledged(fd),
+        }
+    }
+
+    /// Receives what waits at a socket, about `bytes_max` of it, and gives it to another, as far as that takes it at once.
+    pub(crate) fn pass(&mut self, from: Fd, to: Fd, bytes_max: u64) -> Passed {
+        match self {
+            Self::Uring(_) => tcp::pass(from, to, bytes_max),
+            Self::Sim(sim) => sim.pass(from, to, bytes_max),
         }
     }
 

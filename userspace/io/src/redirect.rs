@@ -8,7 +8,7 @@
 use buf::Chunk;
 use core::{cell::Cell, future::poll_fn, task::Poll, time::Duration};
 
-use crate::{Errno, Fd, Ring, Stream};
+use crate::{Errno, Fd, Ring, Stream, socket::Ended};
 
 /// How often it is looked whether bytes are kept for userspace.
 const KEPT_LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -19,7 +19,7 @@ const OVERTAKEN_LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// Joins sockets in the kernel.
 pub trait Redirect {
-    /// Joins two connected sockets with nothing unread and nothing unsent; at most `backlog_max` bytes wait for the acknowledgement of either's
+    /// Joins two connected sockets with nothing half read and nothing unsent; at most `backlog_max` bytes wait for the acknowledgement of either's
     /// peer.
     fn join(&mut self, ends: [End; 2], backlog_max: u64) -> Result<Ways, Errno>;
     /// What the direction that begins at this socket has come to.
@@ -66,12 +66,25 @@ pub enum Refused {
     Without,
     /// One of them has ended.
     Over,
-    /// Something of ours is under way with one of them: it may go better in a turn.
+    /// Something is still under way with one of them, or more waits before one of them than it takes at once: it may go better soon.
     Unsettled,
-    /// Bytes wait in the kernel to be received first.
-    Unread,
     /// The kernel would not.
     Kernel(Errno),
+}
+
+/// What waited at one socket and was given to another, without waiting.
+#[derive(Debug, Default)]
+pub(crate) struct Passed {
+    /// Bytes that the other took.
+    pub(crate) moved: u64,
+    /// Bytes received that it did not take.
+    pub(crate) rest: Vec<u8>,
+    /// Everything was received, and no packet is half read.
+    pub(crate) is_empty: bool,
+    /// How the first one's direction has ended, if it has.
+    pub(crate) ended: Option<Ended>,
+    /// Why the other takes no more bytes ever.
+    pub(crate) broken: Option<Errno>,
 }
 
 /// Two streams of one ring that are joined, for as long as it lives. Drop it before the streams, and only when both directions have ended or
@@ -85,13 +98,16 @@ pub struct Joined {
 }
 
 impl Joined {
-    pub(crate) fn join(first: &Stream, second: &Stream, backlog_max: u64) -> Result<Self, Refused> {
+    pub(crate) fn join(first: &Stream, second: &Stream, backlog_max: u64) -> (Result<Self, Refused>, [u64; 2]) {
         let (ring, slots) = (first.ring().clone(), [first.slot(), second.slot()]);
-        let (ends, is_first) = ring.with(|reactor| reactor.join(slots, backlog_max))?;
-        if is_first {
-            ring.spawn(look_for_kept(ring.clone()));
-        }
-        Ok(Self { ring, slots, ends, received: Default::default() })
+        let mut passed = [0; 2];
+        let joined = ring.with(|reactor| reactor.join(slots, backlog_max, &mut passed)).map(|(ends, is_first)| {
+            if is_first {
+                ring.spawn(look_for_kept(ring.clone()));
+            }
+            Self { ring, slots, ends, received: Default::default() }
+        });
+        (joined, passed)
     }
 
     /// What the direction that begins at the first stream (0) or at the second (1) has come to.

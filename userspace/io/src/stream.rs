@@ -163,8 +163,9 @@ impl Stream {
         Some(rest)
     }
 
-    /// Joins it with another in the kernel. Needs: nothing armed at either, nothing received and not taken, everything written flushed.
-    pub fn join(&self, other: &Self, backlog_max: u64) -> Result<Joined, Refused> {
+    /// Joins it with another in the kernel. Needs: nothing armed at either, nothing received and not taken, everything written flushed. What waits
+    /// in the kernel at either is given to the other first: so many bytes of this one's and of the other's, also where joining is refused.
+    pub fn join(&self, other: &Self, backlog_max: u64) -> (Result<Joined, Refused>, [u64; 2]) {
         Joined::join(self, other, backlog_max)
     }
 

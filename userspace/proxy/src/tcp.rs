@@ -9,9 +9,9 @@ use std::rc::Rc;
 use config::Targets;
 
 use crate::{
-    Cluster, Endpoint, House,
+    Cluster, Endpoint,
     connection::Scope,
-    redirect::{self, Direction, Redirected},
+    redirect::{self, Direction},
     upstream,
 };
 
@@ -19,8 +19,6 @@ use crate::{
 const CONNECT_TRIES: u32 = 3;
 /// Bytes that one direction carries by hand before it is worth the kernel's own lane.
 const LANE_AFTER_BYTES: u64 = 256 * 1024;
-/// Looks at what the kernel has moved, in the time in which nothing may.
-const LOOKS_UNTIL_IDLE: u32 = 4;
 /// Bytes asked of the lane at a time.
 const LANE_STEP_BYTES: u64 = 1 << 20;
 
@@ -102,47 +100,17 @@ async fn carry(scope: &Scope<'_>, (down, up): (&Transport, &Transport), cluster:
     let back = Direction { from: up, to: down, progress: (&received, &moved_at), from_fault: origin, to_fault: client };
     let idle = scope.listener.config().timeouts.idle;
     let limits = Limits { moved_at: &moved_at, idle, until: Instant::NEVER };
-    let outcome = match Box::pin(redirect::join(scope.house, cluster, &there, &back)).await {
+    let outcome = match cluster.config().redirect {
         None => both(scope, half(there), half(back), limits).await,
         // In a box of its own, for the sake of all connections that have none.
-        Some(redirected) => {
-            let carried = async {
-                let there = seen_moving(scope.house, (&redirected, &moved_at, idle), redirected.half(scope.house, 0, there));
-                both(scope, there, redirected.half(scope.house, 1, back), limits).await
-            };
-            Box::pin(carried).await
-        }
+        Some(backlog_max) => Box::pin(redirect::carry(scope, cluster, [there, back], limits, backlog_max)).await,
     };
     (record.request_bytes, record.response_bytes) = (sent.get(), received.get());
     outcome
 }
 
-/// Notes when the kernel has moved something, as long as `half` goes on.
-async fn seen_moving(
-    house: &House,
-    (redirected, moved_at, idle): (&Redirected<'_>, &Cell<Instant>, Option<Duration>),
-    half: impl Future<Output = Result<(), Fault>>,
-) -> Result<(), Fault> {
-    let Some(idle) = idle else { return half.await };
-    let look = async {
-        let mut before = 0;
-        loop {
-            house.ring().sleep(idle / LOOKS_UNTIL_IDLE).await;
-            let moved = redirected.moved();
-            if core::mem::replace(&mut before, moved) != moved {
-                moved_at.set(house.ring().now());
-            }
-        }
-    };
-    let (mut half, mut look) = (pin!(half), pin!(look));
-    poll_fn(|context| {
-        let _never: Poll<()> = look.as_mut().poll(context);
-        half.as_mut().poll(context)
-    })
-    .await
-}
-
 /// How long bytes are carried.
+#[derive(Clone, Copy)]
 pub(crate) struct Limits<'a> {
     /// When something last moved.
     pub(crate) moved_at: &'a Cell<Instant>,
@@ -207,25 +175,32 @@ pub(crate) async fn both(
 pub(crate) type Progress<'a> = (&'a Cell<u64>, &'a Cell<Instant>);
 
 /// One direction: until `from` closes its half, which closes ours to `to` when all is sent.
-async fn half(direction: Direction<'_>) -> Result<(), Fault> {
-    let Direction { from, to, progress, from_fault, to_fault } = direction;
-    let (count, moved_at) = progress;
-    let mut by_hand = 0_u64;
-    loop {
-        to.room().await.map_err(|_broken| to_fault)?;
-        let chunk = from.receive().await.map_err(|_broken| from_fault)?;
-        if chunk.is_empty() {
-            break;
-        }
-        by_hand += chunk.len() as u64;
-        count.set(count.get() + chunk.len() as u64);
-        moved_at.set(from.ring().now());
-        to.write(|output| output.push(chunk));
-        if by_hand >= LANE_AFTER_BYTES && from.can_splice(to) && lane(from, to, progress, to_fault).await? {
+pub(crate) async fn half(direction: Direction<'_>) -> Result<(), Fault> {
+    let Direction { from, to, progress, to_fault, .. } = direction;
+    while step(&direction).await? {
+        let (count, _) = progress;
+        if count.get() >= LANE_AFTER_BYTES && from.can_splice(to) && lane(from, to, progress, to_fault).await? {
             break;
         }
     }
     finish(&direction).await
+}
+
+/// The same without the kernel's lane: it may be given up at any moment and begun again.
+pub(crate) async fn by_hand(direction: Direction<'_>) -> Result<(), Fault> {
+    while step(&direction).await? {}
+    finish(&direction).await
+}
+
+/// Moves the next bytes; `false` at the end.
+async fn step(direction: &Direction<'_>) -> Result<bool, Fault> {
+    direction.to.room().await.map_err(|_broken| direction.to_fault)?;
+    let chunk = direction.from.receive().await.map_err(|_broken| direction.from_fault)?;
+    let is_end = chunk.is_empty();
+    if !is_end {
+        direction.push(chunk);
+    }
+    Ok(!is_end)
 }
 
 /// Closes our half once everything is sent.

@@ -78,7 +78,7 @@ metrics! {
     UPSTREAM_LENDING_FULL Counter "upstream_lending_full_total" [CLUSTER] "Idle connections closed because the place where other workers can take them was full.",
     UPSTREAM_IDLE_FULL Counter "upstream_idle_full_total" [CLUSTER] "Connections closed after use because the worker kept as many idle ones as it may.",
     UPSTREAM_OVERFLOW Counter "upstream_overflow_total" [CLUSTER] "Attempts refused because a limit of the cluster was reached.",
-    UPSTREAM_REDIRECTS Counter "upstream_redirects_total" [CLUSTER, RESULT] "Connections that the kernel was to carry: joined, refused by it, busy, encrypted, without the means; full: directions that came back because their backlog was full.",
+    UPSTREAM_REDIRECTS Counter "upstream_redirects_total" [CLUSTER, RESULT] "Connections that the kernel was to carry: joined, refused by it, busy, over, encrypted, without the means; besides, again: further tries to join; full: directions that came back because their backlog was full.",
     UPSTREAM_REDIRECTED_BYTES Counter "upstream_redirected_bytes_total" [CLUSTER] "Bytes carried in the kernel, counted when a direction ends.",
     UPSTREAM_UP Gauge "upstream_up" [CLUSTER, ENDPOINT] "1 while the endpoint's health checks say that it is up, 0 while they do not.",
     HEALTH_CHECKS Counter "health_checks_total" [CLUSTER, ENDPOINT, RESULT] "Looks at an endpoint's health by result: good, or why not.",

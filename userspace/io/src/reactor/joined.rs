@@ -1,12 +1,16 @@
 //! Sockets that are joined in the kernel, in the reactor's table.
 
+use buf::Chunk;
 use std::collections::HashMap;
 
 use super::Reactor;
 use crate::{
-    End, Errno, Kind, Moved, Op, Redirect, Refused, TaskId, Ways,
-    socket::{Ended, Receive, Socket},
+    End, Errno, Fd, Kind, Moved, Op, Redirect, Refused, TaskId, Ways,
+    socket::{Ended, Receive},
 };
+
+/// Bytes given from one socket to the other, at most, when both are joined: the other connections wait meanwhile.
+const PASSED_BYTES_MAX: u64 = 256 * 1024;
 
 /// Who joins them, and which they are.
 #[derive(Default)]
@@ -21,12 +25,17 @@ impl Reactor {
         self.joins.redirect = Some(redirect);
     }
 
-    /// Joins two; whether somebody has to begin to look for what is kept.
-    pub(crate) fn join(&mut self, slots: [u32; 2], backlog_max: u64) -> Result<([End; 2], bool), Refused> {
+    /// Joins two; whether somebody has to begin to look for what is kept. `passed`: the bytes that waited at each and were given to the other first.
+    pub(crate) fn join(&mut self, slots: [u32; 2], backlog_max: u64, passed: &mut [u64; 2]) -> Result<([End; 2], bool), Refused> {
         if self.joins.redirect.is_none() {
             return Err(Refused::Without);
         }
-        let ends = [self.end_to_join(slots[0])?, self.end_to_join(slots[1])?];
+        let ([first, second], [there, back]) = (slots, passed);
+        self.settled(first)?;
+        self.settled(second)?;
+        self.empty_into(first, second, there)?;
+        self.empty_into(second, first, back)?;
+        let ends = [self.end_to_join(first, backlog_max)?, self.end_to_join(second, backlog_max)?];
         let redirect = self.joins.redirect.as_mut().ok_or(Refused::Without)?;
         let ways = redirect.join(ends, backlog_max).map_err(Refused::Kernel)?;
         self.socket(slots[1]).flags.kept = ways == Ways::First;
@@ -38,24 +47,45 @@ impl Reactor {
         Ok((ends, !core::mem::replace(&mut self.joins.is_looking, true)))
     }
 
-    /// A socket of which nothing is between the kernel and us. What the kernel has given us a part of it would redirect as a whole.
-    fn end_to_join(&mut self, slot: u32) -> Result<End, Refused> {
-        let socket = self.socket(slot);
-        let is_open = |socket: &Socket| socket.received_end.is_none() && socket.send_error.is_none() && !socket.flags.finish;
-        let is_at_rest = |socket: &Socket| socket.outstanding == 0 && socket.unsent() == 0 && socket.inbox.is_empty();
-        if !is_open(socket) {
-            return Err(Refused::Over);
+    /// Gives everything that waits at one socket to the other, and counts it. Refused where that is too much at once.
+    fn empty_into(&mut self, from: u32, to: u32, count: &mut u64) -> Result<(), Refused> {
+        let (from_fd, to_fd) = (self.socket(from).fd, self.socket(to).fd);
+        let passed = self.backend.pass(from_fd, to_fd, PASSED_BYTES_MAX);
+        *count = passed.moved + passed.rest.len() as u64;
+        self.socket(from).received_end = passed.ended;
+        self.socket(to).send_error = passed.broken;
+        if passed.broken.is_none() && !passed.rest.is_empty() {
+            self.write(to, |output| output.push(Chunk::from(passed.rest)));
         }
-        if !is_at_rest(socket) || socket.flags.dirty {
+        match (passed.is_empty, passed.ended.is_some() || passed.broken.is_some()) {
+            (true, _) => Ok(()),
+            (false, true) => Err(Refused::Over),
+            (false, false) => Err(Refused::Unsettled),
+        }
+    }
+
+    /// A socket of which nothing is between the kernel and us. A packet of which we have received a part would be redirected as a whole: since it
+    /// was last empty only whole ones have come.
+    fn end_to_join(&mut self, slot: u32, backlog_max: u64) -> Result<End, Refused> {
+        let fd = self.settled(slot)?;
+        // Of one that is slow already the backlog would be full at once.
+        if self.backend.unacknowledged(fd).map_err(Refused::Kernel)? > backlog_max / 2 {
             return Err(Refused::Unsettled);
         }
-        let fd = socket.fd;
-        if !self.backend.is_quiet(fd) {
-            return Err(Refused::Unread);
-        }
-        let written = self.backend.written(fd).map_err(Refused::Kernel)?;
+        let refused = |errno| if errno == Errno::AGAIN { Refused::Unsettled } else { Refused::Kernel(errno) };
+        let written = self.backend.written(fd).map_err(refused)?;
         let cookie = self.backend.cookie(fd).map_err(Refused::Kernel)?;
         Ok(End { fd, cookie, written })
+    }
+
+    /// A socket of which nothing of ours is under way.
+    fn settled(&mut self, slot: u32) -> Result<Fd, Refused> {
+        let socket = self.socket(slot);
+        if socket.received_end.is_some() || socket.send_error.is_some() || socket.flags.finish {
+            return Err(Refused::Over);
+        }
+        let is_at_rest = socket.outstanding == 0 && socket.unsent() == 0 && socket.inbox.is_empty() && !socket.flags.dirty;
+        if is_at_rest { Ok(socket.fd) } else { Err(Refused::Unsettled) }
     }
 
     pub(crate) fn moved(&self, cookie: u64) -> Moved {

@@ -11,7 +11,7 @@ use super::{
     Chance, World,
     world::{Event, Inner},
 };
-use crate::{End, Errno, Fd, Moved, Redirect, Ways};
+use crate::{End, Errno, Fd, Moved, Redirect, Ways, redirect::Passed, socket::Ended};
 
 /// Microseconds that pass at most while two sockets are being joined.
 const JOIN_MICROS_MAX: u64 = 300;
@@ -145,6 +145,37 @@ impl Inner {
         let (connection, side) = self.place(fd).ok_or(Errno(libc::ENOTCONN))?;
         let sides = &self.connections[connection].sides;
         if sides[side].dead { Err(Errno::CONNRESET) } else { Ok(sides[1 - side].incoming.sent) }
+    }
+
+    /// Those of them that have not arrived.
+    pub(super) fn unacknowledged(&self, fd: Fd) -> Result<u64, Errno> {
+        let written = self.written(fd)?;
+        let (connection, side) = self.place(fd).ok_or(Errno(libc::ENOTCONN))?;
+        Ok(written - self.connections[connection].sides[1 - side].incoming.received())
+    }
+
+    /// Gives what waits at one socket to another, as far as that takes it.
+    pub(super) fn pass(&mut self, from: Fd, to: Fd, bytes_max: u64) -> Passed {
+        let Some((connection, side)) = self.place(from) else { return Passed::default() };
+        let ours = &mut self.connections[connection].sides[side];
+        let most = ours.incoming.arrived.len().min(usize::try_from(bytes_max).unwrap_or(usize::MAX));
+        if most == 0 && ours.is_readable() {
+            return Passed { ended: Some(ours.error.take().map_or(Ended::Closed, Ended::Broken)), ..Passed::default() };
+        }
+        let mut bytes: Vec<u8> = ours.incoming.arrived.drain(..most).collect();
+        let is_empty = ours.incoming.arrived.is_empty();
+        self.window_opened(connection, side);
+        match self.sending_room(to) {
+            Ok(room) => {
+                let rest = bytes.split_off(room.min(bytes.len()));
+                self.transmit(to, &bytes);
+                Passed { moved: bytes.len() as u64, is_empty: is_empty && rest.is_empty(), rest, ..Passed::default() }
+            }
+            Err(errno) => {
+                self.forget_error(to);
+                Passed { broken: Some(errno), ..Passed::default() }
+            }
+        }
     }
 
     /// The program, at what has arrived since it last ran.

@@ -17,7 +17,7 @@ use super::{
     Host, World,
     world::{Inner, Operation, RingState, Running, State},
 };
-use crate::{Bell, Completion, Descriptor, Errno, Fd, KernelCipher, Kind, Op, Token};
+use crate::{Bell, Completion, Descriptor, Errno, Fd, KernelCipher, Kind, Op, Token, redirect::Passed};
 
 /// The virtual clock's zero, in seconds since 1970: 2026-01-01.
 const EPOCH_SECONDS: u64 = 1_767_225_600;
@@ -157,6 +157,20 @@ impl Sim {
         let inner = &mut *self.world.0.borrow_mut();
         inner.check_descriptor(self.ring, fd, format_args!("asked what was written to it"));
         inner.written(fd)
+    }
+
+    pub(crate) fn unacknowledged(&self, fd: Fd) -> Result<u64, Errno> {
+        let inner = &mut *self.world.0.borrow_mut();
+        inner.check_descriptor(self.ring, fd, format_args!("asked what its peer has acknowledged"));
+        inner.unacknowledged(fd)
+    }
+
+    #[expect(clippy::needless_pass_by_ref_mut, reason = "the kernel's half of the enum needs it")]
+    pub(crate) fn pass(&mut self, from: Fd, to: Fd, bytes_max: u64) -> Passed {
+        let inner = &mut *self.world.0.borrow_mut();
+        inner.check_descriptor(self.ring, from, format_args!("received from at once"));
+        inner.check_descriptor(self.ring, to, format_args!("sent to at once"));
+        inner.pass(from, to, bytes_max)
     }
 
     pub(crate) fn refuse_handshakes(&mut self, listener: Fd) {

@@ -1,13 +1,20 @@
-//! What the kernel tells of a TCP connection.
+//! What the kernel tells of a TCP connection, and bytes moved from one to another without waiting.
 
 use core::mem::MaybeUninit;
 use std::os::fd::AsRawFd as _;
 
+use rustix::{
+    io::Errno as Word,
+    net::{RecvFlags, SendFlags, recv, send},
+};
+
 use super::borrow;
-use crate::{Errno, Fd};
+use crate::{Errno, Fd, redirect::Passed, socket::Ended};
 
 /// Looks, before a count that does not hold still is given up.
 const LOOKS_MAX: u32 = 64;
+/// Bytes received at a time.
+const BLOCK_BYTES: usize = 64 * 1024;
 /// The state of a connection that is over (`TCP_CLOSE`).
 const CLOSED: u8 = 7;
 
@@ -15,10 +22,10 @@ const CLOSED: u8 = 7;
 pub(crate) fn written(fd: Fd) -> Result<u64, Errno> {
     for _ in 0..LOOKS_MAX {
         let before = acknowledged(fd)?;
-        let queued = queued(fd)?;
+        let waiting = unacknowledged(fd)?;
         // Both counts are of one moment when nothing was acknowledged between them.
         if acknowledged(fd)? == before {
-            return Ok(before + queued);
+            return Ok(before + waiting);
         }
     }
     Err(Errno::AGAIN)
@@ -48,11 +55,42 @@ fn info(fd: Fd) -> Result<libc::tcp_info, Errno> {
 }
 
 /// Bytes in the kernel that are not acknowledged.
-fn queued(fd: Fd) -> Result<u64, Errno> {
+pub(crate) fn unacknowledged(fd: Fd) -> Result<u64, Errno> {
     let mut count: libc::c_int = 0;
     // SAFETY: the kernel writes one integer.
     if unsafe { libc::ioctl(borrow(fd).as_raw_fd(), libc::TIOCOUTQ, &raw mut count) } < 0 {
         return Err(Errno::last());
     }
     Ok(u64::from(count.unsigned_abs()))
+}
+
+/// Receives what waits at a socket and gives it to another, until nothing waits, the other takes no more, or it was enough.
+pub(crate) fn pass(from: Fd, to: Fd, bytes_max: u64) -> Passed {
+    let mut passed = Passed::default();
+    let mut block = vec![0; BLOCK_BYTES];
+    while passed.moved < bytes_max && passed.rest.is_empty() && passed.broken.is_none() {
+        match recv(borrow(from), &mut *block, RecvFlags::DONTWAIT).map(|(count, _)| count) {
+            Ok(0) => passed.ended = Some(Ended::Closed),
+            Ok(count) => {
+                give(to, &block[..count], &mut passed);
+                continue;
+            }
+            Err(Word::INTR) => continue,
+            Err(Word::AGAIN) => passed.is_empty = true,
+            Err(errno) => passed.ended = Some(Ended::Broken(Errno(errno.raw_os_error()))),
+        }
+        break;
+    }
+    passed
+}
+
+fn give(to: Fd, bytes: &[u8], passed: &mut Passed) {
+    match send(borrow(to), bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+        Ok(count) => {
+            passed.moved += count as u64;
+            passed.rest.extend_from_slice(&bytes[count..]);
+        }
+        Err(Word::AGAIN | Word::INTR) => passed.rest.extend_from_slice(bytes),
+        Err(errno) => passed.broken = Some(Errno(errno.raw_os_error())),
+    }
 }
