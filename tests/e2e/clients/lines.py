@@ -260,3 +260,52 @@ class Stream:
 
     def break_off(self, code=2):
         self.streams.do(lambda: self.streams.codec.reset_stream(self.id, code))
+
+
+class Chunks:
+    """What follows an HTTP/1 head: by its length, in chunks with trailers behind them, or until the connection ends."""
+
+    def __init__(self, line, rest):
+        self.line, self.rest = line, rest
+
+    def read(self, head, bodiless=False):
+        """Content and trailers; `bodiless`: no content follows, whatever the head says."""
+        length = head.get("content-length")
+        if bodiless:
+            return b"", []
+        if head.get("transfer-encoding") == "chunked":
+            return self.chunks()
+        if length is not None or head.start.endswith("HTTP/1.1"):
+            return self.bytes(int(length or 0)), []
+        while received := self.line.receive():
+            self.rest += received
+        return self.rest, []
+
+    def more(self):
+        received = self.line.receive()
+        if not received:
+            raise EOFError("in the middle of a message")
+        self.rest += received
+
+    def bytes(self, count):
+        while len(self.rest) < count:
+            self.more()
+        taken, self.rest = self.rest[:count], self.rest[count:]
+        return taken
+
+    def text_line(self):
+        while b"\r\n" not in self.rest:
+            self.more()
+        text, _, self.rest = self.rest.partition(b"\r\n")
+        return text.decode("latin-1")
+
+    def chunks(self):
+        content = b""
+        while size := int(self.text_line().split(";")[0], 16):
+            content += self.bytes(size)
+            assert self.bytes(2) == b"\r\n"
+        trailers = []
+        while text := self.text_line():
+            name, _, value = text.partition(":")
+            trailers.append((name.lower(), value.strip()))
+        return content, trailers

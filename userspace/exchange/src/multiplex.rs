@@ -188,7 +188,10 @@ impl Multiplex {
                 }
                 self.arrived(state, id).put(part, &self.ring);
             }
-            Event::Refused(id, fault) => self.arrived(state, id).fail(fault, false, &self.ring),
+            Event::Refused(id, fault) => {
+                let inlet = state.inlet(id).cloned();
+                inlet.unwrap_or_else(|| self.arrived(state, id)).fail(fault, false, &self.ring);
+            }
             Event::Reset(id, fault) => {
                 if let Some(inlet) = state.inlet(id) {
                     inlet.fail(fault, !state.codec.is_server(), &self.ring);

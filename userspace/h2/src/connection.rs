@@ -61,7 +61,8 @@ pub enum Event {
     /// A stream's message goes on. A request's head is the first that is heard of its stream, which from then on is known until it is
     /// [released](Connection::release).
     Part(StreamId, Part),
-    /// A request's head was understood and is refused: it can be answered with the cause's status. Its content is dropped.
+    /// A request's head, or its trailers, were understood and are refused: it can be answered with the cause's status. Content still to come is
+    /// dropped.
     Refused(StreamId, Fault),
     /// A known stream is over before its time: nothing more comes, nothing can be sent. It is still to be released.
     Reset(StreamId, Fault),

@@ -138,6 +138,7 @@ fn heads() {
         ("get 1 x=y", "1 GET http a / x=y . =>"),
         ("get 1 a=b c=d e=f", "1 GET http a / a=b c=d e=f . =>"),
         ("get 1 a=b c=d e=f g=h", "1 refused head_too_large | limit Head =>"),
+        ("post 1; headers 1 es eh a=b c=d e=f g=h", "1 POST http a / unknown | 1 refused head_too_large | limit Head =>"),
         ("headers 1 es eh :method=GET :scheme=http :authority=a :path=/234567890", "1 GET http a /234567890 . =>"),
         ("headers 1 es eh :method=GET :scheme=http :authority=a :path=/2345678901", "1 refused target_too_long | limit Head =>"),
     ] {

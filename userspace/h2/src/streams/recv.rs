@@ -140,10 +140,16 @@ impl Connection {
         if !matches!(found.content_in, 0 | UNKNOWN) {
             return Err(malformed(Cause::BadFraming));
         }
-        let fields = head::trailers(list).map_err(|problem| match problem {
-            Problem::Malformed => malformed(Cause::Http2Protocol),
-            Problem::Refused(cause) => malformed(cause),
-        })?;
+        let fields = match head::trailers(list) {
+            Ok(fields) => fields,
+            Err(Problem::Malformed) => return Err(malformed(Cause::Http2Protocol)),
+            Err(Problem::Refused(cause)) if self.side == Side::Client => return Err(malformed(cause)),
+            Err(Problem::Refused(cause)) => {
+                self.pending.reached = Some(Limit::Head);
+                self.received_all(stream);
+                return Ok(Step::Told(Event::Refused(stream_id(stream), Fault { scope: Scope::Stream, ..Fault::client(cause) })));
+            }
+        };
         self.received_all(stream);
         self.pending.end = Some(stream);
         if fields.is_empty() {
