@@ -74,6 +74,7 @@ reasons! {
     Steered false "quic_steered" "A QUIC packet went by its connection id.",
     TranslatedBack false "translated_back" "A packet of an origin was translated back to its VIP.",
     ByRoutes false "by_routes" "The next hop to a backend was not written down: the kernel's routes were asked for the packet.",
+    AnswersFull true "probe_answers_full" "An origin's answer to a probe found no room: they are not read fast enough.",
 }
 
 /// The size of `REASONS`: room for more without a new layout.

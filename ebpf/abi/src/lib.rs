@@ -40,7 +40,10 @@ pub use guard::{
 pub use hash::{flow_hash, slot_of};
 pub use hop::{HOP_KNOWN, HopFrame};
 pub use nat::{NatFlow, Origin, OriginKey, PoolAddress, PoolKey};
-pub use probe::{PROBE_ACCEPTED, PROBE_NO_WAY, PROBE_PORT_FIRST, PROBE_PORTS, PROBE_REFUSED, PROBE_WAITING, ProbeFrame};
+pub use probe::{
+    PROBE_ACCEPTED, PROBE_ANSWER_BYTES, PROBE_NO_WAY, PROBE_PORT_FIRST, PROBE_PORTS, PROBE_REFUSED, PROBE_STREAM_BYTES,
+    PROBE_STREAM_PORT_FIRST, PROBE_STREAM_PORTS, PROBE_WAITING, ProbeAnswer, ProbeFrame,
+};
 pub use quic::{QUIC_ID_BYTES, QuicId, QuicKey};
 pub use redirect::Redirection;
 pub use service::{
@@ -135,6 +138,10 @@ pub mod limits {
     pub const QUIC_NODES: u32 = 65536;
     /// Probes that wait for their answer.
     pub const PROBES: u32 = 65536;
+    /// Connections of probes.
+    pub const PROBE_STREAMS: u32 = 4096;
+    /// Bytes of the ring of what comes over them.
+    pub const PROBE_ANSWERS_BYTES: u32 = 1 << 19;
     /// Numbers whose owners are remembered: `IDENTITIES` (hash, `u64`: kind in the high half, number in the low -> `u64`: hash of the owner's
     /// name), which no program reads: it lets a later process give the same things the same numbers.
     pub const IDENTITIES: u32 = BACKENDS + TABLES + SERVICES;

@@ -135,6 +135,23 @@ impl Kernel {
         self.hash("PROBES").get(&token, 0).ok()
     }
 
+    /// Wait for packets of a probe's connection, whose numbers of ours begin with this one; or wait no more.
+    pub fn stream(&mut self, flow: FlowKey, first: Option<u32>) {
+        let mut streams = self.hash::<FlowKey, u32>("PROBE_STREAMS");
+        match first {
+            Some(first) => streams.insert(flow, first, 0).expect("there is room"),
+            None => streams.remove(&flow).expect("it is there"),
+        }
+    }
+
+    /// The next packet that was given up.
+    pub fn given_up(&mut self) -> Option<Vec<u8>> {
+        let mut ring: RingBuf<&mut MapData> = self.map("ANSWERS");
+        let entry = ring.next()?;
+        let (length, packet) = entry.split_first_chunk().expect("four bytes");
+        Some(packet[..u32::from_ne_bytes(*length) as usize].to_vec())
+    }
+
     /// Write the settings.
     pub fn settings(&mut self, settings: Settings) {
         self.array("SETTINGS").set(0, settings, 0).expect("it has one");

@@ -1,8 +1,11 @@
 //! The network: who is where, and by which way.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use e2e::sluice_command;
@@ -110,6 +113,16 @@ impl Network {
     /// An origin opens envelopes no more.
     pub fn decap_off(&self, origin: usize) {
         unload(&format!("{}-{origin}", self.name));
+    }
+
+    /// What an origin answers from here on who asks at port 81 whether it is well: yes, or 503.
+    pub fn set_well(&self, origin: usize, is_well: bool) {
+        self.services.wells[origin].lock().unwrap_or_else(PoisonError::into_inner).is_ill = !is_well;
+    }
+
+    /// For whom that was asked since this was asked last: `Host` of each.
+    pub fn asked_for(&self, origin: usize) -> BTreeSet<String> {
+        mem::take(&mut self.services.wells[origin].lock().unwrap_or_else(PoisonError::into_inner).hosts)
     }
 
     /// Routes all VIPs to these nodes, by hash where they are several.

@@ -4,6 +4,7 @@ use e2e::{Setup, Signal, Sluice, eventually, sluice_command};
 
 use crate::configuration::Configuration;
 use crate::network::Network;
+use crate::vip::Vip;
 
 /// With the interfaces of its namespace under `/sys`, and the BPF filesystem that all share.
 const INSIDE: &str = "mkdir -p /run/sluice-lab && mount -t tmpfs none /run/sluice-lab && mkdir /run/sluice-lab/bpf && \
@@ -62,6 +63,14 @@ impl Node {
     /// What it said.
     pub fn log(&self) -> String {
         self.sluice.log()
+    }
+
+    /// Why an origin is down for a VIP, as it said last; `None` when it said that it is up, or nothing.
+    pub fn says_down(&self, origin: usize, vip: Vip) -> Option<String> {
+        let endpoint = format!("{} of {vip} is ", Network::origin_address(origin, vip.family));
+        let log = self.log();
+        let last = log.lines().rev().find_map(|line| Some(line.split_once(&endpoint)?.1))?;
+        last.strip_prefix("down: ").map(str::to_owned)
     }
 
     /// The program as a process.

@@ -1,10 +1,13 @@
 //! What origins serve: HTTP at port 80 and every datagram back at UDP port 53 with their name in front (the first three of them, whom everything is
-//! tried with), every byte back at port 7 (all).
+//! tried with), every byte back at port 7 (all), and at port 81 whether it is well (all).
+#![expect(clippy::disallowed_types, reason = "threads here share what an origin says of itself")]
 
-use std::io::{Read, Write};
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd as _;
 use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use e2e::sluice_command;
@@ -20,16 +23,29 @@ const WITH_EVERYTHING: usize = 3;
 #[derive(Default)]
 pub(crate) struct Services {
     processes: Vec<Child>,
+    pub(crate) wells: Vec<Arc<Mutex<Well>>>,
+}
+
+/// What an origin says of itself, and to whom.
+#[derive(Default)]
+pub(crate) struct Well {
+    pub(crate) is_ill: bool,
+    /// Who it was asked for, since they were forgotten last.
+    pub(crate) hosts: BTreeSet<String>,
 }
 
 impl Services {
     /// Starts all of them.
     pub(crate) fn start(origins: &[Namespace], own: impl Fn(usize, Family) -> IpAddr) -> Self {
-        let mut processes = Vec::new();
+        let (mut processes, mut wells) = (Vec::new(), Vec::new());
         for (origin, namespace) in origins.iter().enumerate() {
             // Of both families.
             let listener = namespace.inside(|| TcpListener::bind("[::]:7")).expect("nobody else is there");
             thread::spawn(move || echo(&listener));
+            let listener = namespace.inside(|| TcpListener::bind("[::]:81")).expect("nobody else is there");
+            let well = Arc::new(Mutex::new(Well::default()));
+            wells.push(Arc::clone(&well));
+            thread::spawn(move || tell(&listener, &well));
             if origin >= WITH_EVERYTHING {
                 continue;
             }
@@ -44,7 +60,7 @@ impl Services {
                 thread::spawn(move || answer(&socket, origin));
             }
         }
-        Self { processes }
+        Self { processes, wells }
     }
 }
 
@@ -69,6 +85,18 @@ fn echo(listener: &TcpListener) {
         {
             streams.push(stream);
         }
+    }
+}
+
+/// Whether it is well, to one after another.
+fn tell(listener: &TcpListener, well: &Mutex<Well>) {
+    for mut stream in listener.incoming().flatten() {
+        let lines = BufReader::new(&stream).lines().map_while(Result::ok).take_while(|line| !line.is_empty());
+        let head: Vec<String> = lines.collect();
+        let mut well = well.lock().unwrap_or_else(PoisonError::into_inner);
+        well.hosts.extend(head.iter().filter_map(|line| Some(line.to_lowercase().strip_prefix("host: ")?.to_owned())));
+        let status = if well.is_ill { "503 Service Unavailable" } else { "200 OK" };
+        let _told = stream.write_all(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").as_bytes());
     }
 }
 

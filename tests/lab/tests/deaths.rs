@@ -66,14 +66,7 @@ fn kill_and_start_again(network: &Network, mut node: Node, configuration: &Confi
 
 /// An origin that opens envelopes no more is down for the VIPs that send them, and for no others; it comes back.
 fn no_decapsulation(network: &Network, node: &Node) {
-    let word = |vip: &Vip| {
-        let endpoint = Network::origin_address(0, vip.family);
-        let endpoint = format!("{endpoint} of {vip} is ");
-        let log = node.log();
-        let last = log.lines().rev().find_map(|line| Some(line.split_once(&endpoint)?.1.to_owned()));
-        last.unwrap_or_else(|| "up".to_owned())
-    };
-    let is_down = |vip: &Vip| word(vip).starts_with("down");
+    let is_down = |vip: &Vip| node.says_down(0, *vip).is_some();
     assert!(!FORWARDED.iter().any(is_down), "{}", node.log());
     network.decap_off(0);
     let began = Instant::now();

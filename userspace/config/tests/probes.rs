@@ -12,14 +12,28 @@ fn refused(cluster: &str, vip: &str) -> Option<String> {
 }
 
 #[test]
-fn origins_of_vips_are_asked_by_tcp() {
-    const BY_TCP: &str = "the origins of a VIP are asked by tcp only";
+fn checks_have_a_port_to_ask_at() {
+    const NOT_ONE: &str = ": vips.a.to: this VIP has not one port of tcp alone, so checks by http and grpc of its cluster need a port";
     const NO_PORT: &str = "neither this VIP nor the cluster's endpoints have a port for tcp";
     for (what, cluster, vip, expect) in [
         ("nothing", "endpoints: [10.0.0.1]", "ports: [tcp/80], dsr: l2", None),
         ("tcp", "endpoints: [10.0.0.1], health: [{ tcp: {} }]", "ports: [tcp/80], dsr: l2", None),
-        ("http", "endpoints: [10.0.0.1], health: [{ http: /healthz }]", "ports: [tcp/80], dsr: l2", Some(BY_TCP)),
-        ("tcp and http", "endpoints: ['10.0.0.1:80'], health: [{ tcp: {} }, { http: / }]", "ports: [tcp/80], nat: none", Some(BY_TCP)),
+        ("http", "endpoints: [10.0.0.1], health: [{ http: /healthz }]", "ports: [tcp/80, udp/80], dsr: l2", None),
+        (
+            "http by the translated way",
+            "endpoints: ['10.0.0.1:80'], health: [{ tcp: {} }, { http: / }]",
+            "ports: [tcp/81, udp/81], nat: none",
+            None,
+        ),
+        ("two ports", "endpoints: [10.0.0.1], health: [{ http: / }]", "ports: [tcp/80, tcp/443], dsr: l2", Some(NOT_ONE)),
+        ("a range", "endpoints: [10.0.0.1], protocol: http2, health: [{ grpc: {} }]", "ports: [tcp/80-81], dsr: gue", Some(NOT_ONE)),
+        (
+            "two ports, direct",
+            "endpoints: [10.0.0.1], health: [{ http: / }]",
+            "ports: [tcp/80, tcp/443], dsr: l2, probe: direct",
+            Some(NOT_ONE),
+        ),
+        ("one of them", "endpoints: [10.0.0.1], health: [{ http: /, port: 80 }]", "ports: [tcp/80, tcp/443], dsr: l2", None),
         ("an echo", "endpoints: [10.0.0.1], health: [{ tcp: {} }]", "ports: [udp/53], dsr: gue", None),
         ("no port", "endpoints: [10.0.0.1], health: [{ tcp: {} }]", "ports: [udp/53], dsr: gue, probe: direct", Some(NO_PORT)),
         ("no port", "endpoints: [10.0.0.1], health: [{ tcp: {} }]", "ports: [udp/53], nat: none", Some(NO_PORT)),

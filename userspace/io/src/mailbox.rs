@@ -72,6 +72,11 @@ impl<T> Post<T> {
         Ok(())
     }
 
+    /// Letters that nobody has read yet.
+    pub fn unread(&self) -> usize {
+        self.letters.unread.len()
+    }
+
     /// Letters that were given back because the box was full.
     pub fn refused(&self) -> u64 {
         self.letters.refused.load(Ordering::Relaxed)

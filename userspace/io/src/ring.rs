@@ -171,6 +171,11 @@ impl Ring {
         if quiet { Some(stream) } else { None }
     }
 
+    /// Takes in a connection that somebody else has made.
+    pub fn take(&self, descriptor: Descriptor) -> Stream {
+        Stream::new(self, descriptor.into_fd())
+    }
+
     /// From now on streams of this ring can be joined.
     pub fn set_redirect(&self, redirect: Box<dyn Redirect>) {
         self.with(|reactor| reactor.set_redirect(redirect));

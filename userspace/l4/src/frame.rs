@@ -41,13 +41,20 @@ pub(crate) fn frame(way: Way, message: Message) -> Vec<u8> {
     let at = if protocol == abi::protocols::TCP { 16 } else { 2 };
     transport[at..at + 2].copy_from_slice(&checksum.to_be_bytes());
 
-    let mut frame = Vec::with_capacity(ETHERNET_BYTES + 40 + transport.len());
+    let mut packet = network(way, protocol, transport.len());
+    packet.extend_from_slice(&transport);
+    around(way, &packet)
+}
+
+/// The frame that has this packet in it.
+pub(crate) fn around(way: Way, packet: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(ETHERNET_BYTES + packet.len());
     for number in [way.service, way.backend] {
         frame.extend_from_slice(&number.to_le_bytes());
         frame.extend_from_slice(&[0, 0]);
     }
-    network(&mut frame, way, protocol, transport.len());
-    frame.extend_from_slice(&transport);
+    frame.extend_from_slice(if way.vip.is_ipv4() { &[0x08, 0x00] } else { &[0x86, 0xdd] });
+    frame.extend_from_slice(packet);
     frame
 }
 
@@ -73,26 +80,26 @@ fn transport(message: Message, is_v4: bool) -> (u8, Vec<u8>) {
     (abi::protocols::TCP, tcp)
 }
 
-/// The network header with its `EtherType`.
-fn network(frame: &mut Vec<u8>, way: Way, protocol: u8, payload: usize) {
+/// The network header.
+fn network(way: Way, protocol: u8, payload: usize) -> Vec<u8> {
     let length = |bytes: usize| u16::try_from(bytes).unwrap_or(u16::MAX).to_be_bytes();
     match (way.source, way.vip) {
         (IpAddr::V4(source), IpAddr::V4(vip)) => {
-            frame.extend_from_slice(&[0x08, 0x00]);
             let [high, low] = length(20 + payload);
             let mut ip = [0x45, 0, high, low, 0, 0, 0x40, 0, HOPS, protocol, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
             ip[12..16].copy_from_slice(&source.octets());
             ip[16..20].copy_from_slice(&vip.octets());
             let sum = checksum(&[], &ip).to_be_bytes();
             ip[10..12].copy_from_slice(&sum);
-            frame.extend_from_slice(&ip);
+            ip.to_vec()
         }
         (source, vip) => {
-            frame.extend_from_slice(&[0x86, 0xdd, 0x60, 0, 0, 0]);
-            frame.extend_from_slice(&length(payload));
-            frame.extend_from_slice(&[protocol, HOPS]);
-            frame.extend_from_slice(&octets(source));
-            frame.extend_from_slice(&octets(vip));
+            let mut ip = [0x60, 0, 0, 0].to_vec();
+            ip.extend_from_slice(&length(payload));
+            ip.extend_from_slice(&[protocol, HOPS]);
+            ip.extend_from_slice(&octets(source));
+            ip.extend_from_slice(&octets(vip));
+            ip
         }
     }
 }

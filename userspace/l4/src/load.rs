@@ -73,6 +73,9 @@ pub enum LoadError {
     /// The kernel does not tell its types, or has no such one.
     #[error("the kernel does not say where {0} has its {1} (it needs BTF: CONFIG_DEBUG_INFO_BTF)")]
     Types(&'static str, &'static str),
+    /// The socket that probes leave by.
+    #[error("no packet socket (it needs CAP_NET_RAW): {0}")]
+    Socket(io::Error),
     /// Attachments that are no longer wanted.
     #[error("cannot detach: {0}")]
     Detach(io::Error),
@@ -123,6 +126,11 @@ impl Balancer {
     /// A map as the kernel's interface has it.
     pub(crate) fn map(&mut self, name: &'static str) -> Result<&mut Map, MapError> {
         self.ebpf.map_mut(name).ok_or_else(|| MapError::InvalidName { name: name.to_owned() })
+    }
+
+    /// A map of its own, that nothing else here reads.
+    pub(crate) fn take_map(&mut self, name: &'static str) -> Result<Map, MapError> {
+        self.ebpf.take_map(name).ok_or_else(|| MapError::InvalidName { name: name.to_owned() })
     }
 }
 

@@ -191,7 +191,7 @@ impl Balancer {
 }
 
 /// What is not there need not be removed.
-fn removed(result: Result<(), MapError>) -> Result<(), MapError> {
+pub(crate) fn removed(result: Result<(), MapError>) -> Result<(), MapError> {
     match result {
         Err(MapError::KeyNotFound) => Ok(()),
         Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::ENOENT) => Ok(()),

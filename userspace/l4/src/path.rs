@@ -2,27 +2,31 @@
 //!
 //! No route of this machine leads a probe, no socket of it waits: a VIP may be this machine's own address, or one that it has no way to. The
 //! SYN of a connection that never comes to be is answered by the origin's stack as any other, which knows whether somebody listens and has
-//! room; the reset that follows frees it. Whoever listens does not notice.
+//! room; the reset that follows frees it. Whoever listens does not notice. Connections that come to be are those of [`crate::streams`].
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::{string::String, vec, vec::Vec};
 
-use abi::{PROBE_ACCEPTED, PROBE_NO_WAY, PROBE_REFUSED, PROBE_WAITING, Reason};
+use abi::{FlowKey, PROBE_ACCEPTED, PROBE_NO_WAY, PROBE_REFUSED, PROBE_WAITING, Reason};
 use aya::TestRun as _;
-use aya::maps::MapError;
+use aya::maps::{MapData, MapError, RingBuf};
 use aya::programs::{TestRunOptions, Xdp};
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::{AddressFamily, LinkAddr, MsgFlags, SockFlag, SockType, sendto, socket};
 
-use crate::frame::{Message, Way, frame};
-use crate::load::Balancer;
+use crate::frame::{Message, Way, around, frame};
+use crate::load::{Balancer, LoadError};
+use crate::maps::removed;
+
+/// The map that has what came over connections.
+const ANSWERS: &str = "ANSWERS";
 
 /// The name of the program that puts probes on their way.
 pub(crate) const PROGRAM: &str = "probe";
 
 /// A frame with its envelopes.
-const FRAME_BYTES_MAX: usize = 512;
+const FRAME_BYTES_MAX: usize = 1536;
 
 /// Where probes leave from.
 pub(crate) struct Path {
@@ -31,6 +35,8 @@ pub(crate) struct Path {
     interface: u32,
     /// All interfaces, as sockets know them; read anew when one is missing.
     links: Vec<LinkAddr>,
+    /// What came over connections.
+    answers: RingBuf<MapData>,
 }
 
 /// What became of a probe.
@@ -63,10 +69,12 @@ pub(crate) enum NoWay {
 
 impl Path {
     /// Takes `CAP_NET_RAW`; what follows does not.
-    pub(crate) fn open() -> io::Result<Self> {
+    pub(crate) fn open(balancer: &mut Balancer) -> Result<Self, LoadError> {
         // Without a protocol it receives nothing.
-        let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None)?;
-        Ok(Self { socket, interface: 0, links: Vec::new() })
+        let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None);
+        let socket = socket.map_err(|error| LoadError::Socket(error.into()))?;
+        let answers = RingBuf::try_from(balancer.take_map(ANSWERS)?)?;
+        Ok(Self { socket, interface: 0, links: Vec::new(), answers })
     }
 
     /// Probes come in by this interface from now on.
@@ -87,7 +95,27 @@ impl Path {
 
     /// Sends what nobody answers.
     pub(crate) fn send(&mut self, balancer: &mut Balancer, way: Way, message: Message) -> Result<(), NoWay> {
-        let (interface, frame) = self.enclose(balancer, &frame(way, message))?;
+        self.dispatch(balancer, &frame(way, message))
+    }
+
+    /// Sends a packet of a connection.
+    pub(crate) fn put(&mut self, balancer: &mut Balancer, way: Way, packet: &[u8]) -> Result<(), NoWay> {
+        self.dispatch(balancer, &around(way, packet))
+    }
+
+    /// Packets that came over connections.
+    pub(crate) fn came(&mut self) -> Vec<Vec<u8>> {
+        let mut came = Vec::new();
+        while let Some(entry) = self.answers.next() {
+            let Some((length, packet)) = entry.split_first_chunk() else { continue };
+            let length = usize::try_from(u32::from_ne_bytes(*length)).unwrap_or(usize::MAX);
+            came.extend(packet.get(..length).map(<[u8]>::to_vec));
+        }
+        came
+    }
+
+    fn dispatch(&mut self, balancer: &mut Balancer, frame: &[u8]) -> Result<(), NoWay> {
+        let (interface, frame) = self.enclose(balancer, frame)?;
         let link = self.link(interface).ok_or_else(|| NoWay::Send(io::ErrorKind::NotFound.into()))?;
         sendto(self.socket.as_raw_fd(), &frame, &link, MsgFlags::empty()).map_err(|error| NoWay::Send(error.into()))?;
         Ok(())
@@ -132,6 +160,16 @@ pub(crate) fn answer(balancer: &mut Balancer, token: u32) -> Result<Answer, MapE
         PROBE_REFUSED => Answer::Refused,
         _ => Answer::Waiting,
     })
+}
+
+/// Packets of this flow are given up, of a connection that begins with this number of ours.
+pub(crate) fn await_stream(balancer: &mut Balancer, flow: &FlowKey, first: u32) -> Result<(), MapError> {
+    balancer.hash::<FlowKey, u32>("PROBE_STREAMS")?.insert(flow, first, 0)
+}
+
+/// They are not any more.
+pub(crate) fn forget_stream(balancer: &mut Balancer, flow: &FlowKey) -> Result<(), MapError> {
+    removed(balancer.hash::<FlowKey, u32>("PROBE_STREAMS")?.remove(flow))
 }
 
 /// Nobody waits any more.

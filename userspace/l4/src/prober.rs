@@ -19,10 +19,12 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with, sockopt};
 
 use crate::frame::{Message, Way};
-use crate::load::Balancer;
+use crate::load::{Balancer, LoadError};
 use crate::path::{self, Answer, NoWay, Path};
 use crate::plan::Plan;
 use crate::probes::{ANSWER_LOOK, Door, Probes, Target};
+use crate::question::{Client, Heard, Question, Why};
+use crate::streams::{STREAM_LOOK, Streams};
 
 /// Questions that may wait for their answers at once; more begin later.
 pub const PROBES_AT_ONCE: usize = 4_096;
@@ -30,12 +32,15 @@ pub const PROBES_AT_ONCE: usize = 4_096;
 /// Probes everything that clusters of VIPs want probed.
 pub struct Prober {
     path: Path,
+    streams: Streams,
     probes: Probes,
     waiting: Vec<Waiting>,
     sources: [Option<IpAddr>; 2],
     tokens: Tokens,
     /// Times that something was due and had to wait because too many were under way.
     late: u64,
+    /// When it is looked for answers of one packet next.
+    look_at: Duration,
     heard: bool,
 }
 
@@ -53,6 +58,9 @@ enum By {
         ports: Option<(u16, u16)>,
     },
     Direct(OwnedFd),
+    Question(Question),
+    /// Too many are under way.
+    Later,
     /// It could not be asked.
     Nothing,
 }
@@ -65,7 +73,7 @@ pub struct Turned {
     /// Whether it is up now.
     pub is_up: bool,
     /// What came of it.
-    pub why: &'static str,
+    pub why: Why,
 }
 
 /// Numbers that nobody outside can know beforehand.
@@ -77,14 +85,16 @@ struct Tokens {
 
 impl Prober {
     /// Takes `CAP_NET_RAW`; what follows needs no more than the maps do.
-    pub fn open() -> io::Result<Self> {
+    pub fn open(balancer: &mut Balancer) -> Result<Self, LoadError> {
         Ok(Self {
-            path: Path::open()?,
+            path: Path::open(balancer)?,
+            streams: Streams::new(),
             probes: Probes::default(),
             waiting: Vec::new(),
             sources: [None, None],
             tokens: Tokens::default(),
             late: 0,
+            look_at: Duration::ZERO,
             heard: false,
         })
     }
@@ -98,6 +108,7 @@ impl Prober {
     pub fn set_out(&mut self, plan: &Plan, interface: u32) {
         self.path.set_interface(interface);
         self.sources = [plan.settings.source_v4, plan.settings.source_v6].map(|source| (!source.is_none()).then(|| ip(source)));
+        self.streams.set_sources(&self.sources);
     }
 
     /// Whether all that is asked of an endpoint is answered.
@@ -123,21 +134,45 @@ impl Prober {
     /// How long nothing is to be done, `most` at most.
     pub fn rest(&self, now: Duration, most: Duration) -> Duration {
         let due = self.probes.next().map_or(most, |next| next.saturating_sub(now));
-        if self.waiting.is_empty() { due.min(most) } else { due.min(ANSWER_LOOK).min(most) }
+        let look = if self.waiting.is_empty() { most } else { self.look_at.saturating_sub(now) };
+        let stream = if self.is_asking() { STREAM_LOOK } else { most };
+        due.min(look).min(stream).min(most)
     }
 
     /// Takes the answers that are there, and asks what is due.
-    pub fn turn(&mut self, balancer: &mut Balancer, plan: &Plan, now: Duration) -> Result<Vec<Turned>, MapError> {
+    pub fn turn(&mut self, balancer: &mut Balancer, plan: &Plan, client: &dyn Client, now: Duration) -> Result<Vec<Turned>, MapError> {
+        self.streams.turn(&mut self.path, balancer, now)?;
+        let looks = now >= self.look_at;
+        if looks {
+            self.look_at = now + ANSWER_LOOK;
+        }
         let mut turned = Vec::new();
-        for waiting in core::mem::take(&mut self.waiting) {
-            let Some(answered) = self.heard(balancer, &waiting, now)? else {
-                self.waiting.push(waiting);
-                continue;
+        for mut waiting in core::mem::take(&mut self.waiting) {
+            let is_late = waiting.until <= now;
+            let heard = match &mut waiting.by {
+                By::Question(question) => {
+                    let heard = question.heard(&mut self.streams, client, is_late);
+                    if heard.is_some() {
+                        question.end(&mut self.streams);
+                    }
+                    heard
+                }
+                by if looks => self.answer(balancer, by, is_late)?,
+                By::Path { .. } | By::Direct(_) | By::Later | By::Nothing => None,
             };
-            self.heard = true;
-            let is_up = self.probes.answer(&waiting.target, answered.is_ok(), now);
-            let why = answered.err().unwrap_or("it answers");
-            turned.extend(is_up.map(|is_up| Turned { target: waiting.target, is_up, why }));
+            match heard {
+                None => self.waiting.push(waiting),
+                Some(Heard::Unasked) => {
+                    self.late += 1;
+                    self.probes.put_off(&waiting.target, now + ANSWER_LOOK);
+                }
+                Some(Heard::Answer(answer)) => {
+                    self.heard = true;
+                    let is_up = self.probes.answer(&waiting.target, answer.is_ok(), now);
+                    let why = answer.err().unwrap_or(Why::Borrowed("it answers"));
+                    turned.extend(is_up.map(|is_up| Turned { target: waiting.target, is_up, why }));
+                }
+            }
         }
         let room = PROBES_AT_ONCE - self.waiting.len().min(PROBES_AT_ONCE);
         for (target, timeout) in self.probes.due(now, room) {
@@ -146,37 +181,52 @@ impl Prober {
             self.waiting.push(Waiting { target, until, by });
         }
         self.late += u64::from(self.waiting.len() >= PROBES_AT_ONCE);
+        // What was begun or handed over now is on its way at once.
+        self.streams.turn(&mut self.path, balancer, now)?;
         Ok(turned)
     }
 
+    /// Whether anything is asked over a connection.
+    fn is_asking(&self) -> bool {
+        !self.streams.is_empty() || self.waiting.iter().any(|waiting| matches!(waiting.by, By::Question(_)))
+    }
+
     /// What is known of a question's answer; `None` is nothing yet.
-    fn heard(&mut self, balancer: &mut Balancer, waiting: &Waiting, now: Duration) -> Result<Option<Result<(), &'static str>>, MapError> {
-        let is_over = waiting.until <= now;
-        match &waiting.by {
-            By::Nothing => Ok(Some(Err("there is no way to it"))),
-            By::Direct(socket) => Ok(connected(socket).or_else(|| is_over.then_some(Err("it does not answer")))),
+    fn answer(&mut self, balancer: &mut Balancer, by: &By, is_late: bool) -> Result<Option<Heard>, MapError> {
+        Ok(match by {
+            By::Question(_) => None,
+            By::Later => Some(Heard::Unasked),
+            By::Nothing => Some(Heard::not("there is no way to it")),
+            By::Direct(socket) => connected(socket).or_else(|| is_late.then(|| Heard::not("it does not answer"))),
             By::Path { way, token, ports } => {
                 let heard = match path::answer(balancer, *token)? {
-                    Answer::Waiting if !is_over => return Ok(None),
-                    Answer::Waiting => Err("it does not answer"),
-                    Answer::Refused => Err("it refuses connections"),
-                    Answer::Accepted => Ok(()),
+                    Answer::Waiting if !is_late => return Ok(None),
+                    Answer::Waiting => Heard::not("it does not answer"),
+                    Answer::Refused => Heard::not("it refuses connections"),
+                    Answer::Accepted => Heard::Answer(Ok(())),
                 };
                 path::forget(balancer, *token)?;
-                if let (Ok(()), Some((from, to))) = (heard, *ports) {
+                if let (Heard::Answer(Ok(())), Some((from, to))) = (&heard, *ports) {
                     // Whether it arrives or not: the origin forgets by itself.
                     let _freed = self.path.send(balancer, *way, Message::Reset { from, to, token: *token });
                 }
-                Ok(Some(heard))
+                Some(heard)
             }
-        }
+        })
     }
 
     fn ask(&mut self, balancer: &mut Balancer, plan: &Plan, target: &Target) -> By {
+        let question = self.probes.question(target);
         if let Door::Direct(address) = target.door {
-            return connecting(address).map_or(By::Nothing, By::Direct);
+            let plain = || connecting(address).map_or(By::Nothing, By::Direct);
+            return question.map_or_else(plain, |question| By::Question(Question::new(target, question, address, None)));
         }
         let Some(way) = self.way(plan, target) else { return By::Nothing };
+        if let (Some(question), Door::Tcp(port)) = (question, target.door) {
+            let Some(stream) = self.streams.open(way, port) else { return By::Later };
+            let to = SocketAddr::new(target.address, port);
+            return By::Question(Question::new(target, question, to, Some(stream)));
+        }
         let (token, from) = self.tokens.next();
         let (message, ports) = match target.door {
             Door::Tcp(to) => (Message::Syn { from, to, token }, Some((from, to))),
@@ -222,15 +272,15 @@ fn connecting(address: SocketAddr) -> io::Result<OwnedFd> {
 }
 
 /// What became of it, as soon as that is known.
-fn connected(socket: &OwnedFd) -> Option<Result<(), &'static str>> {
+fn connected(socket: &OwnedFd) -> Option<Heard> {
     let mut descriptors = [PollFd::new(socket, PollFlags::OUT)];
     let ready = poll(&mut descriptors, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap_or(0);
     if ready == 0 {
         return None;
     }
     Some(match sockopt::socket_error(socket) {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(Errno::CONNREFUSED)) => Err("it refuses connections"),
-        Ok(Err(_)) | Err(_) => Err("it does not answer"),
+        Ok(Ok(())) => Heard::Answer(Ok(())),
+        Ok(Err(Errno::CONNREFUSED)) => Heard::not("it refuses connections"),
+        Ok(Err(_)) | Err(_) => Heard::not("it does not answer"),
     })
 }

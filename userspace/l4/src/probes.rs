@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
-use config::{Cluster, Endpoint, HealthCheck, Name, ProbeBy, Snapshot, Transport, Vip, VipMode};
+use config::{Cluster, ClusterSlot, Endpoint, HealthCheck, HealthKind, Name, ProbeBy, Snapshot, Transport, Vip, VipMode};
 use hashbrown::HashMap;
 
 use crate::mix::mix_bytes;
@@ -30,18 +30,20 @@ pub struct Target {
     pub vip: Name,
     /// One of the VIP's addresses.
     pub address: IpAddr,
-    /// What is asked.
+    /// Where.
     pub door: Door,
+    /// Which check of the cluster asks.
+    pub check: usize,
 }
 
-/// What is asked.
+/// Where it is asked: whether it accepts connections there, and what [`Probes::question`] says beside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Door {
-    /// Whether it accepts connections to the VIP's address and this port.
+    /// At the VIP's address and this port.
     Tcp(u16),
-    /// Whether it answers echo requests to the VIP's address: of a VIP without TCP that is all one can know.
+    /// At the VIP's address, by an echo request: of a VIP without TCP that is all one can know.
     Echo,
-    /// Whether it accepts connections to its own address and port.
+    /// At its own address and port.
     Direct(SocketAddr),
 }
 
@@ -77,6 +79,8 @@ pub struct Probes {
 #[derive(Debug)]
 struct Probe {
     rule: Rule,
+    /// What is asked over the connection, of a cluster's endpoint; `None`: that it accepts is enough.
+    question: Option<(ClusterSlot, HealthCheck)>,
     is_up: bool,
     /// Answers in a row that say otherwise.
     others: u32,
@@ -91,13 +95,18 @@ impl Probes {
         let mut before = core::mem::take(&mut self.probes);
         for vip in snapshot.vips.values() {
             let Some(cluster) = vip.mode.cluster().and_then(|slot| snapshot.cluster(slot)) else { continue };
-            for (endpoint, check) in cluster.endpoints.iter().flat_map(|endpoint| cluster.health.iter().map(move |check| (endpoint, check)))
+            for (endpoint, number) in
+                cluster.endpoints.iter().flat_map(|endpoint| (0..cluster.health.len()).map(move |one| (endpoint, one)))
             {
+                let check = &cluster.health[number];
                 let rule = Rule { interval: check.interval, timeout: check.timeout, rise: check.rise, fall: check.fall };
-                for target in targets(vip, cluster, endpoint, check) {
-                    let at = now + phase(&target, rule.interval);
-                    let fresh = || Probe { rule, is_up: is_up(cluster, endpoint), others: 0, at, is_asked: false };
-                    let probe = before.remove(&target).map_or_else(fresh, |probe| Probe { rule, ..probe });
+                for target in targets(vip, cluster, endpoint, number) {
+                    let question = (check.kind != HealthKind::Tcp).then(|| (cluster.slot, check.clone()));
+                    let (at, is_up) = (now + phase(&target, rule.interval), is_up(cluster, endpoint));
+                    let probe = match before.remove(&target) {
+                        Some(probe) => Probe { rule, question, ..probe },
+                        None => Probe { rule, question, is_up, others: 0, at, is_asked: false },
+                    };
                     self.probes.insert(target, probe);
                 }
             }
@@ -116,6 +125,18 @@ impl Probes {
             (target.clone(), probe.rule.timeout)
         })
         .collect()
+    }
+
+    /// What is asked over a connection to it; `None`: that it accepts is enough.
+    pub fn question(&self, target: &Target) -> Option<(ClusterSlot, &HealthCheck)> {
+        self.probes.get(target)?.question.as_ref().map(|(slot, check)| (*slot, check))
+    }
+
+    /// It could not be asked, which says nothing of it: it is due again then.
+    pub fn put_off(&mut self, target: &Target, until: Duration) {
+        if let Some(probe) = self.probes.get_mut(target) {
+            (probe.at, probe.is_asked) = (until, false);
+        }
     }
 
     /// Notes whether it answered, and says so when that changes whether its endpoint is up.
@@ -158,7 +179,8 @@ impl Probes {
 }
 
 /// What one check asks of an endpoint on the way of one VIP.
-fn targets(vip: &Vip, cluster: &Cluster, endpoint: &Endpoint, check: &HealthCheck) -> Vec<Target> {
+fn targets(vip: &Vip, cluster: &Cluster, endpoint: &Endpoint, number: usize) -> Vec<Target> {
+    let check = &cluster.health[number];
     let Some(origin) = Family::Any.address_of(endpoint) else { return Vec::new() };
     let target = |address, door| Target {
         cluster: cluster.name.clone(),
@@ -167,6 +189,7 @@ fn targets(vip: &Vip, cluster: &Cluster, endpoint: &Endpoint, check: &HealthChec
         vip: vip.name.clone(),
         address,
         door,
+        check: number,
     };
     let tcp = vip.ports.iter().filter(|ports| ports.transport == Transport::Tcp);
     // What is translated comes to the origin's own address: the straight way is the way of clients' packets too.

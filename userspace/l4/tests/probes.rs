@@ -69,6 +69,26 @@ fn every_way_is_asked() {
     );
 }
 
+/// What takes a connection is asked of the same doors; two checks of one door are two targets.
+#[test]
+fn questions_are_asked_beside() {
+    let text = TEXT.replace("9000 }]", "9000 }, { http: /a, port: 9000 }, { http: /b, port: 9000 }]");
+    let (probes, snapshot, due) = all_due(&text);
+    let asked = |cluster: &str| {
+        let of_cluster = due.iter().map(|(target, _)| target).filter(|target| &*target.cluster == cluster);
+        of_cluster.map(|target| (target.door, probes.question(target).map(|(slot, check)| (slot, check.kind.clone())))).collect::<Vec<_>>()
+    };
+    let (admin, _) = endpoint(&snapshot, "admin", 0);
+    let question = |number: usize| Some((admin.slot, admin.health[number].kind.clone()));
+    assert_eq!(asked("admin"), [(Door::Tcp(9000), None), (Door::Tcp(9000), question(1)), (Door::Tcp(9000), question(2))]);
+    assert_eq!(asked("pg"), [(Door::Direct("10.0.4.1:5432".parse().expect("an address")), None)]);
+    // Who could not be asked is asked again, and nothing is made of it.
+    let mut probes = probes;
+    let target = &due[0].0;
+    probes.put_off(target, s(103));
+    assert_eq!((probes.next(), probes.due(s(103), usize::MAX).len()), (Some(s(103)), 1));
+}
+
 #[test]
 fn rise_and_fall_decide() {
     let (mut probes, snapshot, due) = all_due(TEXT);

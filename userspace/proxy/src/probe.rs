@@ -3,12 +3,13 @@
 //! Each look is a connection of its own: that the endpoint accepts is a part of what is asked. What it costs stands outside the cluster's limits, or a
 //! full endpoint would be taken for a dead one.
 
-use core::{fmt, future::poll_fn, ops::RangeInclusive, pin::pin, task::Poll};
+use core::{fmt, future::poll_fn, net::SocketAddr, ops::RangeInclusive, pin::pin, task::Poll};
 use exchange::{Arrival, Conn, Exchange, Settings, Transport};
+use io::Descriptor;
 use model::{Address, Body, Cause, Fault, Head, Method, Part, RequestLine, Scheme, Start, Text};
 use std::rc::Rc;
 
-use config::{HealthCheck, HealthKind, Protocol};
+use config::{ClusterSlot, HealthCheck, HealthKind, Name, Protocol};
 
 use crate::{Cluster, Endpoint, House, grpc, proxy_protocol};
 
@@ -20,6 +21,22 @@ const GRPC_PATH: &[u8] = b"/grpc.health.v1.Health/Check";
 const ANSWER_BYTES_MAX: usize = 1024;
 /// The answer that it serves: no compression, two bytes, field 1 of them SERVING.
 const SERVING: &[u8] = &[0, 0, 0, 0, 2, 8, 1];
+
+/// One look that somebody else wants, at an endpoint that is asked by another way than requests take.
+pub struct Look {
+    /// Its cluster.
+    pub cluster: ClusterSlot,
+    /// Its name.
+    pub endpoint: Name,
+    /// What is asked.
+    pub check: HealthCheck,
+    /// Whom a client would ask.
+    pub to: SocketAddr,
+    /// The connection to it; `None`: it is to be made.
+    pub over: Option<Descriptor>,
+    /// Told whether it is well, or why not; dropped, when the configuration has no such endpoint any more.
+    pub answer: Box<dyn FnOnce(Result<(), String>) + Send>,
+}
 
 /// Why an endpoint is not well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,14 +82,37 @@ impl From<Fault> for Illness {
 
 /// Looks once, for as long as the check allows.
 pub(crate) async fn look(house: &House, cluster: &Cluster, endpoint: &Endpoint, check: &HealthCheck) -> Result<(), Illness> {
-    let timer = house.ring().timer();
-    let until = house.ring().now() + check.timeout;
-    timer.within(until, ask(house, cluster, endpoint, check)).await.unwrap_or(Err(Illness::Late))
+    let patient = Patient { cluster, endpoint, address: address(endpoint, check), over: None };
+    look_at(house, patient, check).await
 }
 
-async fn ask(house: &House, cluster: &Cluster, endpoint: &Endpoint, check: &HealthCheck) -> Result<(), Illness> {
-    let address = address(endpoint, check);
-    let transport = connect(house, cluster, endpoint, &address).await?;
+/// Looks for somebody else.
+pub async fn look_for(house: &House, look: Look) {
+    let Some(cluster) = house.cluster(look.cluster) else { return };
+    let Some(endpoint) = cluster.endpoints().iter().find(|endpoint| endpoint.config.name == look.endpoint) else { return };
+    let patient = Patient { cluster: &cluster, endpoint, address: Address::Tcp(look.to), over: look.over };
+    let found = look_at(house, patient, &look.check).await;
+    (look.answer)(found.map_err(|illness| illness.to_string()));
+}
+
+/// Who is asked, and where.
+struct Patient<'a> {
+    cluster: &'a Cluster,
+    endpoint: &'a Endpoint,
+    address: Address,
+    /// The connection to it; `None`: it is to be made.
+    over: Option<Descriptor>,
+}
+
+async fn look_at(house: &House, patient: Patient<'_>, check: &HealthCheck) -> Result<(), Illness> {
+    let timer = house.ring().timer();
+    let until = house.ring().now() + check.timeout;
+    timer.within(until, ask(house, patient, check)).await.unwrap_or(Err(Illness::Late))
+}
+
+async fn ask(house: &House, patient: Patient<'_>, check: &HealthCheck) -> Result<(), Illness> {
+    let Patient { cluster, endpoint, address, over } = patient;
+    let transport = connect(house, (cluster, endpoint), &address, over).await?;
     let (head, body) = match &check.kind {
         HealthKind::Tcp => return Ok(()),
         HealthKind::Http { path, host, .. } => {
@@ -112,8 +152,16 @@ fn address(endpoint: &Endpoint, check: &HealthCheck) -> Address {
     }
 }
 
-async fn connect(house: &House, cluster: &Cluster, endpoint: &Endpoint, address: &Address) -> Result<Transport, Illness> {
-    let stream = house.ring().connect(address).await.map_err(|_errno| Illness::Broken(Cause::ConnectFailed))?;
+async fn connect(
+    house: &House,
+    (cluster, endpoint): (&Cluster, &Endpoint),
+    address: &Address,
+    over: Option<Descriptor>,
+) -> Result<Transport, Illness> {
+    let stream = match over {
+        Some(descriptor) => house.ring().take(descriptor),
+        None => house.ring().connect(address).await.map_err(|_errno| Illness::Broken(Cause::ConnectFailed))?,
+    };
     if let Some(version) = cluster.config().proxy_protocol {
         stream.write(|output| proxy_protocol::write_own(version, output.tail()));
     }

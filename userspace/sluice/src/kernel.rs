@@ -12,13 +12,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use config::{Attach, Cluster, Endpoint, L4, Snapshot};
-use l4::{Balancer, Folder, Hops, Machine, Mode, Neighbours, Plan, Prober, Wish, Wishes};
+use l4::{Balancer, Client, Folder, Hops, Machine, Mode, Neighbours, Plan, Prober, Wish, Wishes};
 use nix::{
     ifaddrs::getifaddrs,
     sys::socket::{SockaddrIn, SockaddrIn6},
 };
 use rustix::time::{ClockId, clock_gettime};
 use stats::Hub;
+use worker::{Look, Lookers};
 
 use crate::guards::Guards;
 use crate::kernel_stats::KernelStats;
@@ -35,7 +36,8 @@ const FLOWS_EVERY: u32 = 10;
 pub(crate) struct Kernel {
     balancer: Balancer,
     plan: Plan,
-    prober: Prober,
+    /// On the heap: a kernel layer is moved about before its thread has it.
+    prober: Box<Prober>,
     neighbours: Neighbours,
     hops: Hops,
     /// The numbers of the interfaces that packets come in by.
@@ -61,6 +63,18 @@ struct Order {
     done: mpsc::Sender<Result<(), String>>,
 }
 
+/// The workers, whose client asks what takes more than a packet.
+struct Engine(Lookers);
+
+impl Client for Engine {
+    fn look(&self, look: l4::Look) {
+        let l4::Look { cluster, endpoint, check, to, over, answer } = look;
+        // Who asked may have given up.
+        let answer = Box::new(move |answered| drop(answer.send(answered)));
+        self.0.look(Look { cluster, endpoint, check, to, over: over.map(io::Descriptor::Kernel), answer });
+    }
+}
+
 impl Kernel {
     /// Loads the programs, or takes over what an earlier process left, and has packets of the VIPs forwarded.
     pub(crate) fn open(snapshot: &Arc<Snapshot>) -> Result<Self> {
@@ -80,7 +94,7 @@ impl Kernel {
             }
             Ok(steer) => Some(steer),
         };
-        let prober = Prober::open().context("backends cannot be probed")?;
+        let prober = prober(&mut balancer)?;
         let hops = Hops::open().context("next hops cannot be watched")?;
         let (neighbours, snapshot) = (Neighbours::default(), Arc::clone(snapshot));
         let mut kernel = Self { balancer, plan, prober, neighbours, hops, interfaces: Vec::new(), kept: (0, 0), guards, steer, snapshot };
@@ -92,14 +106,14 @@ impl Kernel {
     }
 
     /// Begins to keep it, on a thread with the rights of the one that calls.
-    pub(crate) fn start(mut self, hub: &Hub) -> Result<KernelDesk> {
+    pub(crate) fn start(mut self, hub: &Hub, lookers: Lookers) -> Result<KernelDesk> {
         let (orders, inbox) = mpsc::channel();
-        let hub = hub.clone();
-        let thread = thread::Builder::new().name("kernel".to_owned()).spawn(move || self.keep(&inbox, &hub));
+        let (hub, engine) = (hub.clone(), Engine(lookers));
+        let thread = thread::Builder::new().name("kernel".to_owned()).spawn(move || self.keep(&inbox, &hub, &engine));
         Ok(KernelDesk { orders: Some(orders), thread: Some(thread.context("no thread for the kernel layer")?) })
     }
 
-    fn keep(&mut self, inbox: &mpsc::Receiver<Order>, hub: &Hub) {
+    fn keep(&mut self, inbox: &mpsc::Receiver<Order>, hub: &Hub, engine: &Engine) {
         let mut stats = KernelStats::new(hub);
         let (mut tick, mut ticks_at) = (0_u32, now());
         loop {
@@ -113,7 +127,7 @@ impl Kernel {
                 Err(mpsc::RecvTimeoutError::Disconnected) => return self.end(),
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
             }
-            let probed = self.probe();
+            let probed = self.probe(engine);
             let hopped = self.follow_hops();
             let weighed = self.steer.as_mut().map_or(Ok(()), Steer::weigh);
             let ticked = if ticks_at <= now() {
@@ -138,8 +152,8 @@ impl Kernel {
     }
 
     /// Asks and hears backends; slots move when one came up or went down.
-    fn probe(&mut self) -> Result<()> {
-        let turned = self.prober.turn(&mut self.balancer, &self.plan, now())?;
+    fn probe(&mut self, engine: &Engine) -> Result<()> {
+        let turned = self.prober.turn(&mut self.balancer, &self.plan, engine, now())?;
         for l4::Turned { target, is_up, why } in &turned {
             let (endpoint, cluster, vip) = (&target.endpoint, &target.cluster, &target.vip);
             if *is_up {
@@ -276,6 +290,10 @@ impl Drop for KernelDesk {
         // A thread that panicked has said so.
         let _ended = self.thread.take().map(thread::JoinHandle::join);
     }
+}
+
+fn prober(balancer: &mut Balancer) -> Result<Box<Prober>> {
+    Ok(Box::new(Prober::open(balancer).context("backends cannot be probed")?))
 }
 
 /// Seconds since boot, as the kernel's programs count them.

@@ -105,7 +105,7 @@ fn start(candidate: Candidate, doors: Doors, parts: Parts, forced: Forced) -> Re
     let heartbeats = fleet.pulses().iter().map(|pulse| Arc::clone(&pulse.beats)).collect();
     let shared = Arc::clone(fleet.shared());
     let notices = Box::new(move || shared.notice());
-    let kernel = kernel.map(|kernel| kernel.start(&hub)).transpose()?;
+    let kernel = kernel.map(|kernel| kernel.start(&hub, fleet.lookers())).transpose()?;
     let mut workers = Workers { fleet, kernel, has_redirects, snapshot: Arc::clone(&snapshot), hub: hub.clone() };
     workers.apply_in_kernel(&snapshot).map_err(anyhow::Error::msg)?;
     let engine = Box::new(workers);
@@ -155,7 +155,7 @@ impl Workers {
     /// The kernel layer begins with the first configuration that has VIPs; later ones are told to it, VIPs or not.
     fn apply_in_kernel(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), String> {
         if self.kernel.is_none() && !snapshot.vips.is_empty() {
-            let kernel = Kernel::open(snapshot).and_then(|kernel| kernel.start(&self.hub));
+            let kernel = Kernel::open(snapshot).and_then(|kernel| kernel.start(&self.hub, self.fleet.lookers()));
             let hint = "a process that has given up its rights needs a restart for its first VIPs";
             self.kernel = Some(kernel.map_err(|error| format!("the kernel layer: {error:#} ({hint})"))?);
         }

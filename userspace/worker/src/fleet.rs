@@ -8,9 +8,18 @@ use io::{
     uring::{Features, Forced, Refusal, Uring, UringOptions},
 };
 use model::Address;
-use proxy::{HouseOptions, Shared};
+use proxy::{HouseOptions, Look, Shared};
 use stats::{Hub, Lines, metrics};
-use std::{collections::BTreeMap, os::fd::OwnedFd, rc::Rc, sync::Arc, thread};
+use std::{
+    collections::BTreeMap,
+    os::fd::OwnedFd,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
 
 use crate::{Change, Opened, Pulse, Sockets, Worker, pulse::RingCounters};
 
@@ -23,6 +32,9 @@ const IN_USE_LOOKS_MAX: u32 = 40;
 const CROWD: usize = 1024;
 /// How long a worker may take to answer a letter; it answers within a turn.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Letters that a worker may have unread and still be asked to look at an endpoint: there is always room for a configuration.
+pub const LOOKS_UNREAD_MAX: usize = 128;
 
 /// How to start.
 pub struct FleetOptions {
@@ -80,6 +92,25 @@ struct Hand {
 enum Letter {
     Change(Change),
     Drain(Duration),
+    Look(Look),
+}
+
+/// Has workers look at endpoints, one after another.
+pub struct Lookers {
+    posts: Vec<Post<Letter>>,
+    next: AtomicUsize,
+}
+
+impl Lookers {
+    /// Has one of them look. One that has not read its mail is not asked: then nobody answers.
+    pub fn look(&self, look: Look) {
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
+        let post = self.posts.get(next % self.posts.len().max(1));
+        if let Some(post) = post.filter(|post| post.unread() < LOOKS_UNREAD_MAX) {
+            // When it is full all the same the look is dropped, and with it whoever would be told.
+            let _sent = post.send(Letter::Look(look));
+        }
+    }
 }
 
 /// A worker's word: started, or the configuration it gave up, to be freed here.
@@ -138,6 +169,11 @@ impl Fleet {
     /// What the workers share: what they know of endpoints' health, and lines for the process's log.
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// The workers, for those who want endpoints looked at.
+    pub fn lookers(&self) -> Lookers {
+        Lookers { posts: self.workers.iter().map(|hand| hand.post.clone()).collect(), next: AtomicUsize::new(0) }
     }
 
     /// The CPU that each worker is pinned to.
@@ -289,6 +325,10 @@ impl Start {
                 mail.increment();
                 match letter {
                     Letter::Change(change) => drop(answer.send(Answer::Taken(inner.take(change)))),
+                    Letter::Look(look) => {
+                        let looking = Rc::clone(&inner);
+                        inner.house().ring().spawn(async move { proxy::look_for(looking.house(), look).await });
+                    }
                     Letter::Drain(timeout) => inner.drain(inner.house().ring().now() + timeout),
                 }
             }

@@ -10,7 +10,8 @@ mod pulse;
 mod sockets;
 mod worker;
 
-pub use fleet::{Fleet, FleetOptions, Listening, StartError};
+pub use fleet::{Fleet, FleetOptions, LOOKS_UNREAD_MAX, Listening, Lookers, StartError};
+pub use proxy::Look;
 pub use pulse::Pulse;
 pub use sockets::{Opened, Sockets};
 pub use worker::{Change, Worker};

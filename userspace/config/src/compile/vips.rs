@@ -182,18 +182,19 @@ impl Compiler<'_> {
         }
     }
 
-    /// Packets can be asked whether an origin takes connections, and no more.
+    /// Checks need a port to ask at; and what is more than a connection has to be asked at a port that understands it.
     fn check_probes(&mut self, vip: &Vip, document: &document::Vip) {
         let (Some(slot), Some(to)) = (vip.mode.cluster(), &document.to) else { return };
         let Some(checks) = self.cluster(slot).map(|cluster| cluster.health.clone()) else { return };
-        if checks.iter().any(|check| check.kind != HealthKind::Tcp) {
-            self.reader.reject(to.at, "the origins of a VIP are asked by tcp only, and this cluster is to be asked by http or grpc");
-        }
         let is_direct = vip.probe == ProbeBy::Direct || matches!(vip.mode, VipMode::Nat { .. });
-        let has_tcp = vip.ports.iter().any(|ports| ports.transport == Transport::Tcp);
+        let tcp = || vip.ports.iter().filter(|ports| ports.transport == Transport::Tcp);
         let has_ports = self.addresses_of(slot).all(|(_, port)| port != 0);
-        if is_direct && !has_tcp && !has_ports && checks.iter().any(|check| check.port.is_none()) {
+        if is_direct && tcp().next().is_none() && !has_ports && checks.iter().any(|check| check.port.is_none()) {
             self.reader.reject(to.at, "neither this VIP nor the cluster's endpoints have a port for tcp, so its checks need one");
+        }
+        let is_sure = (is_direct && has_ports) || (tcp().count() == 1 && tcp().all(|ports| ports.first == ports.last));
+        if !is_sure && checks.iter().any(|check| check.kind != HealthKind::Tcp && check.port.is_none()) {
+            self.reader.reject(to.at, "this VIP has not one port of tcp alone, so checks by http and grpc of its cluster need a port");
         }
     }
 

@@ -7,8 +7,8 @@
 use crate::cookie::Flood;
 use abi::{
     Address, Away, AwayKey, Backend, Counters, DropSample, FlowKey, Fragment, FragmentKey, GUARD_BLOCK_WORDS, GUARD_FILTER_WORDS,
-    GUARD_NEAR_WORDS, GUARD_V4_BLOCKS, Guard, HostsOf24, NatFlow, Origin, OriginKey, Pin, PoolAddress, PoolKey, PortKey, Ports, QuicKey,
-    REASONS_MAX, SLOT_PAIRS, Service, Session, Settings, Slot, SlotPair, SourceRate, limits,
+    GUARD_NEAR_WORDS, GUARD_V4_BLOCKS, Guard, HostsOf24, NatFlow, Origin, OriginKey, Pin, PoolAddress, PoolKey, PortKey, Ports,
+    ProbeAnswer, QuicKey, REASONS_MAX, SLOT_PAIRS, Service, Session, Settings, Slot, SlotPair, SourceRate, limits,
 };
 use aya_ebpf::bindings::{BPF_F_NO_PREALLOC, BPF_NOEXIST};
 use aya_ebpf::btf_maps::lpm_trie::Key;
@@ -82,6 +82,10 @@ static TCP_COPY: PerCpuArray<[u8; TCP_COPY_BYTES], 1> = PerCpuArray::new();
 static IDENTITIES: HashMap<u64, u64, { limits::IDENTITIES as usize }, NO_PREALLOC> = HashMap::new();
 #[btf_map]
 static PROBES: HashMap<u32, u32, { limits::PROBES as usize }, NO_PREALLOC> = HashMap::new();
+#[btf_map]
+static PROBE_STREAMS: HashMap<FlowKey, u32, { limits::PROBE_STREAMS as usize }, NO_PREALLOC> = HashMap::new();
+#[btf_map]
+static ANSWERS: RingBuf<ProbeAnswer, { limits::PROBE_ANSWERS_BYTES as usize }> = RingBuf::new();
 #[btf_map]
 static BUDGETS: PerCpuArray<Spent, 8> = PerCpuArray::new();
 #[btf_map]
@@ -304,6 +308,19 @@ pub(crate) fn sample() -> Option<RingBufEntry<DropSample>> {
 pub(crate) fn probe(token: u32) -> Option<&'static mut u32> {
     // SAFETY: as in `pin`.
     PROBES.get_ptr_mut(token).map(|answer| unsafe { &mut *answer })
+}
+
+/// Our first sequence number of a probe's connection.
+#[inline(always)]
+pub(crate) fn probe_stream(flow: &FlowKey) -> Option<u32> {
+    // SAFETY: as in `port`.
+    unsafe { PROBE_STREAMS.get(flow) }.copied()
+}
+
+/// Room for what came over one, if the ring has any.
+#[inline(always)]
+pub(crate) fn answer() -> Option<RingBufEntry<ProbeAnswer>> {
+    ANSWERS.reserve(0)
 }
 
 /// What this CPU knows of a flood.

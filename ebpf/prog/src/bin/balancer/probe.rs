@@ -1,13 +1,14 @@
 //! Probes of backends: put on the way that a client's packet would take, by the same rooms; and their answers, taken out of the traffic.
 //!
 //! An answer comes from the VIP to an address of ours, for a connection that our stack knows nothing of: it must not see it.
+#![expect(unsafe_code, reason = "the ring's memory is written in place: a packet is larger than the stack")]
 
 use crate::slot::Choice;
 use crate::story::{self, Delivery};
 use crate::{maps, vip};
 use abi::{
-    PROBE_ACCEPTED, PROBE_NO_WAY, PROBE_PORT_FIRST, PROBE_PORTS, PROBE_REFUSED, ProbeFrame, Reason, Settings, flow_hash, protocols,
-    tcp_flags,
+    PROBE_ACCEPTED, PROBE_ANSWER_BYTES, PROBE_NO_WAY, PROBE_PORT_FIRST, PROBE_PORTS, PROBE_REFUSED, PROBE_STREAM_BYTES, PROBE_STREAM_PORTS,
+    ProbeAnswer, ProbeFrame, Reason, Settings, flow_hash, protocols, tcp_flags,
 };
 use prog::packet::Packet;
 use prog::parse::{self, Parsed};
@@ -46,13 +47,44 @@ fn enclose(packet: &Packet) -> Step<u32> {
 #[inline(always)]
 pub(crate) fn answered(packet: &Packet, parsed: &Parsed, settings: &Settings) -> Verdict {
     let port = u16::from_be(parsed.flow.destination_port).wrapping_sub(PROBE_PORT_FIRST);
-    if port >= PROBE_PORTS || parsed.flow.protocol != protocols::TCP || !is_ours(parsed, settings) {
+    if port >= PROBE_PORTS + PROBE_STREAM_PORTS || parsed.flow.protocol != protocols::TCP || !is_ours(parsed, settings) {
         return Verdict::PASS;
     }
     let Ok(tcp) = packet.read::<Tcp>(parsed.transport) else { return Verdict::PASS };
+    if port >= PROBE_PORTS {
+        return give_up(packet, parsed, u32::from_be(tcp.acknowledgement));
+    }
     let answer = if tcp.flags & tcp_flags::RST != 0 { PROBE_REFUSED } else { PROBE_ACCEPTED };
     // It acknowledges the SYN, which counts as one (RFC 9293, 3.4).
     take(u32::from_be(tcp.acknowledgement).wrapping_sub(1), answer)
+}
+
+/// Gives what belongs to a probe's connection to userspace; what does not goes up to the stack.
+#[inline(always)]
+fn give_up(packet: &Packet, parsed: &Parsed, acknowledgement: u32) -> Verdict {
+    let Some(first) = maps::probe_stream(&parsed.flow) else { return Verdict::PASS };
+    // Who saw our packets acknowledges one of them: nobody else can fill the ring.
+    if acknowledgement.wrapping_sub(first).wrapping_sub(1) >= PROBE_STREAM_BYTES {
+        return Verdict::PASS;
+    }
+    let length = usize::from(parsed.bytes);
+    if length > PROBE_ANSWER_BYTES {
+        return Verdict::drop(Reason::AnswersFull);
+    }
+    let Some(mut entry) = maps::answer() else { return Verdict::drop(Reason::AnswersFull) };
+    let answer: *mut ProbeAnswer = entry.as_mut_ptr();
+    // SAFETY: the entry's own memory, which nobody else has before it is submitted.
+    unsafe { (*answer).length = length as u32 };
+    // No packet is empty; the mask is for the verifier.
+    let bytes = 1 + ((length - 1) & (PROBE_ANSWER_BYTES - 1));
+    // SAFETY: as above.
+    let to = unsafe { &raw mut (*answer).bytes }.cast();
+    if !packet.load(parsed.ip, to, bytes as u32) {
+        entry.discard(0);
+        return Verdict::drop(Reason::Truncated);
+    }
+    entry.submit(0);
+    Verdict::TAKEN
 }
 
 /// Takes an echo reply to a probe, whose identifier and sequence number are the token; any other goes up to the stack.
