@@ -1,6 +1,6 @@
 """gRPC without generated code: an origin, and a client that makes a call of each kind.
 
-grpc_echo.py serve [CERT KEY]: says its port, then serves until it is ended; with a certificate it says another port, that speaks TLS.
+grpc_echo.py serve [CERT KEY [PORT TLS_PORT]]: says its port, then serves until it is ended; with a certificate it says another port, that speaks TLS.
 grpc_echo.py call TARGET NAME DEAD [CA]: calls through TLS when a CA is given; prints `done` when every answer was right. Behind the name DEAD there
 is nobody.
 """
@@ -79,7 +79,7 @@ def check(request, context):
     return HEALTH[request[2:]]
 
 
-def serve(cert=None, key=None):
+def serve(cert=None, key=None, port=0, tls_port=0):
     server = grpc.server(ThreadPoolExecutor(8))
     sleeping = {"Sleep": sleep, "Cancelled": cancelled_one, "GiveUp": give_up}
     methods = {name: grpc.unary_unary_rpc_method_handler(method) for name, method in sleeping.items()}
@@ -89,11 +89,11 @@ def serve(cert=None, key=None):
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("test.Echo", methods)])
     health = {"Check": grpc.unary_unary_rpc_method_handler(check)}
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("grpc.health.v1.Health", health)])
-    print(server.add_insecure_port("127.0.0.1:0"), flush=True)
+    print(server.add_insecure_port(f"127.0.0.1:{port}"), flush=True)
     if cert is not None:
         with open(cert, "rb") as certificate, open(key, "rb") as secret:
             credentials = grpc.ssl_server_credentials([(secret.read(), certificate.read())])
-        print(server.add_secure_port("127.0.0.1:0", credentials), flush=True)
+        print(server.add_secure_port(f"127.0.0.1:{tls_port}", credentials), flush=True)
     server.start()
     server.wait_for_termination()
 

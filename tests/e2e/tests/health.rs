@@ -159,29 +159,57 @@ clusters:
     }
 }
 
+/// gRPC's own server, in the clear and through TLS, that goes and comes back.
 #[test]
 fn calls() {
-    let mut origin = Ending(python("grpc_echo.py").arg("serve").stdout(Stdio::piped()).spawn().unwrap());
-    let mut port = String::new();
-    BufReader::new(origin.0.stdout.take().unwrap()).read_line(&mut port).unwrap();
-    let (web, port) = (free_address(), port.trim().to_owned());
-    let names = [
+    let authority = Authority::new();
+    let right = authority.sign(&["right.test"]);
+    let serve = |ports: &[String]| {
+        let mut origin = python("grpc_echo.py");
+        origin.arg("serve").args([&right.cert, &right.key]).args(ports).stdout(Stdio::piped());
+        let mut origin = Ending(origin.spawn().unwrap());
+        let said = BufReader::new(origin.0.stdout.take().unwrap()).lines();
+        (said.take(2).map(Result::unwrap).collect::<Vec<String>>(), origin)
+    };
+    let (ports, origin) = serve(&[]);
+    let web = free_address();
+    let ca = authority.file().display().to_string();
+    let services = [
         ("whole", "{}", "good"),
         ("known", "test.Echo", "good"),
         ("stopped", "test.Stopped", "not_serving"),
         ("other", "test.Other", "not_serving"),
     ];
-    let clusters = names.map(|(name, service, _)| {
-        format!("  {name}: {{ endpoints: [\"127.0.0.1:{port}\"], protocol: http2, health: [{{ grpc: {service}, interval: 50ms }}] }}\n")
+    let mut rows = Vec::new();
+    for (name, service, result) in services {
+        rows.push((format!("{name}-clear"), 0, "", service, result));
+        rows.push((format!("{name}-sealed"), 1, "right.test", service, result));
+    }
+    rows.push(("stranger".to_owned(), 1, "wrong.test", "{}", "upstream_tls_verification"));
+    let clusters = rows.iter().map(|(name, at, server_name, service, _)| {
+        let tls = if *at == 0 { String::new() } else { format!("tls: {{ server_name: {server_name}, ca: \"{ca}\" }}, ") };
+        let health = format!("[{{ grpc: {service}, interval: 50ms, rise: 2, fall: 2 }}]");
+        format!("  {name}: {{ endpoints: [\"127.0.0.1:{}\"], protocol: http2, {tls}health: {health} }}\n", ports[*at])
     });
-    let sites = names.map(|(name, ..)| format!("{{ hosts: [{name}], routes: [{{ to: {name} }}] }}")).join(", ");
-    let sluice =
-        Setup::new(format!("listeners:\n  web: {{ bind: [\"{web}\"], http: {{ sites: [{sites}] }} }}\nclusters:\n{}", clusters.concat()))
-            .start();
-    for (name, _, result) in names {
+    let clusters: Vec<String> = clusters.collect();
+    let sites: Vec<String> = rows.iter().map(|(name, ..)| format!("{{ hosts: [{name}], routes: [{{ to: {name} }}] }}")).collect();
+    let sluice = Setup::new(format!(
+        "listeners:\n  web: {{ bind: [\"{web}\"], http: {{ sites: [{}] }} }}\nclusters:\n{}",
+        sites.join(", "),
+        clusters.concat()
+    ))
+    .start();
+    let is_up = |name: &str| sluice.metrics().sum("sluice_upstream_up", &[&format!("cluster=\"{name}\"")]) == 1;
+    for (name, _, _, _, result) in &rows {
         let labels = [format!("cluster=\"{name}\""), format!("result=\"{result}\"")];
         let found = || sluice.metrics().sum("sluice_health_checks_total", &[&labels[0], &labels[1]]);
         eventually(format_args!("{name} is found {result}"), || found() >= 2);
-        assert_eq!(sluice.metrics().sum("sluice_upstream_up", &[&labels[0]]), i64::from(result == "good"), "{name}");
+        assert_eq!(is_up(name), *result == "good", "{name}");
     }
+    let well: Vec<&String> = rows.iter().filter(|(.., result)| *result == "good").map(|(name, ..)| name).collect();
+    drop(origin);
+    eventually("all are down", || !well.iter().any(|name| is_up(name)));
+    let (again, _origin) = serve(&ports);
+    assert_eq!(again, ports, "it is back where it was");
+    eventually("who was well is up again", || well.iter().all(|name| is_up(name)));
 }

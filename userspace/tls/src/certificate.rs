@@ -104,12 +104,22 @@ impl Choice {
         Ok(Self { exact, wildcard, default, strict })
     }
 
+    /// Whether nothing is shown to who asks for this name.
+    pub(crate) fn refuses(&self, name: Option<&str>) -> bool {
+        self.strict && self.named(name).iter().all(Option::is_none)
+    }
+
+    /// What stands under exactly this name, and under a wildcard.
+    fn named(&self, name: Option<&str>) -> [Option<&Alternatives>; 2] {
+        let wildcard = || self.wildcard.get(name?.split_once('.')?.1);
+        [name.and_then(|name| self.exact.get(name)), wildcard()]
+    }
+
     fn find(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        let exact = name.and_then(|name| self.exact.get(name));
-        let wildcard = name.and_then(|name| self.wildcard.get(name.split_once('.')?.1));
-        if self.strict && exact.or(wildcard).is_none() {
+        if self.refuses(name) {
             return None;
         }
+        let [exact, wildcard] = self.named(name);
         let found = [exact, wildcard, Some(&self.default)].into_iter().flatten().find_map(|alternatives| alternatives.usable(schemes));
         // When the client can verify none of ours, rustls says so to it.
         found.or_else(|| self.default.0.first()).cloned()

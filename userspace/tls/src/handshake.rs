@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use model::Cause;
 use rustls::{
     CipherSuite, CommonState, ConnectionTrafficSecrets, Error, ExtractedSecrets, HandshakeKind, ProtocolVersion,
     client::{ClientConnectionData, UnbufferedClientConnection},
@@ -15,9 +16,11 @@ use rustls::{
 };
 
 use crate::{
-    Outcome, Version,
+    Outcome, Server, Version,
     hello::{self, Peek},
     identity::Identity,
+    record::Alert,
+    server::Gate,
 };
 
 /// What of a handshake outlives it in TLS 1.3: the secrets that new keys are made from, and where a client keeps sessions.
@@ -46,8 +49,8 @@ pub(crate) enum Gathered {
     Ready,
     /// More of the client's hello is to come.
     NotWhole,
-    /// That hello is larger than allowed.
-    TooLarge,
+    /// That hello is refused by an alert.
+    Refused(Alert, Cause),
 }
 
 pub(crate) struct Handshake {
@@ -56,6 +59,8 @@ pub(crate) struct Handshake {
     input: Vec<u8>,
     /// What a client asked for; of a client, whom it asks.
     server_name: Option<Box<str>>,
+    /// Whom a server refuses.
+    gate: Option<Arc<Gate>>,
 }
 
 enum Side {
@@ -64,8 +69,9 @@ enum Side {
 }
 
 impl Handshake {
-    pub(crate) fn server(config: &Arc<rustls::ServerConfig>) -> Result<Self, Error> {
-        Ok(Self::new(Side::Server(UnbufferedServerConnection::new(Arc::clone(config))?), None))
+    pub(crate) fn server(server: &Server) -> Result<Self, Error> {
+        let side = Side::Server(UnbufferedServerConnection::new(Arc::clone(server.config()))?);
+        Ok(Self { gate: Some(Arc::clone(server.gate())), ..Self::new(side, None) })
     }
 
     pub(crate) fn client(config: &Arc<rustls::ClientConfig>, name: ServerName<'static>) -> Result<Self, Error> {
@@ -74,7 +80,7 @@ impl Handshake {
     }
 
     fn new(side: Side, server_name: Option<Box<str>>) -> Self {
-        Self { side, input: Vec::new(), server_name }
+        Self { side, input: Vec::new(), server_name, gate: None }
     }
 
     /// Whether nothing of the peer has come yet.
@@ -101,9 +107,14 @@ impl Handshake {
             return Gathered::Ready;
         }
         match hello::peek(&self.input) {
-            // (rustls keeps the name from those who use it without buffers.)
-            Peek::Hello(hello) => self.server_name = hello.server_name,
-            Peek::TooLarge => return Gathered::TooLarge,
+            Peek::Hello(hello) => {
+                if let Some((alert, cause)) = self.gate.as_ref().and_then(|gate| gate.refusal(&hello)) {
+                    return Gathered::Refused(alert, cause);
+                }
+                // (rustls keeps the name from those who use it without buffers.)
+                self.server_name = hello.server_name;
+            }
+            Peek::TooLarge => return Gathered::Refused(Alert::ILLEGAL_PARAMETER, Cause::TlsHelloTooLarge),
             Peek::More => return Gathered::NotWhole,
             Peek::NotTls { .. } | Peek::Malformed => {}
         }

@@ -19,7 +19,9 @@ const SERVER_NAME: u16 = 0;
 const ALPN: u16 = 16;
 const SUPPORTED_VERSIONS: u16 = 43;
 const HOST_NAME: u8 = 0;
-const TLS13: u16 = 0x0304;
+pub(crate) const TLS12: u16 = 0x0303;
+pub(crate) const TLS13: u16 = 0x0304;
+const FALLBACK_SUITE: [u8; 2] = [0x56, 0x00];
 
 /// What the first bytes are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,8 +48,10 @@ pub struct Hello {
     pub server_name: Option<Box<str>>,
     /// The protocols it would speak, best first.
     pub alpn: Vec<Box<[u8]>>,
-    /// Whether it speaks TLS 1.3.
-    pub tls13: bool,
+    /// The newest version it speaks of those that there are, by its number (0x0304 for TLS 1.3).
+    pub version_max: u16,
+    /// Whether it speaks an older version than it can, because a newer one has failed (RFC 7507).
+    pub is_fallback: bool,
 }
 
 /// Reads the first bytes of a connection. The same bytes and more can be given again.
@@ -131,11 +135,12 @@ fn wanted(message: &[u8]) -> Result<Option<usize>, Gathered<'static>> {
 /// The body of a client's hello (RFC 8446 §4.1.2).
 fn hello(body: &[u8]) -> Option<Hello> {
     let mut body = Reader(body);
-    body.take(2 + 32)?; // legacy_version, random
+    // (What it says here counts only up to 1.2, RFC 8446 §4.2.1.)
+    let mut hello = Hello { version_max: body.number()?.min(TLS12), ..Hello::default() };
+    body.take(32)?; // random
     body.prefixed::<1>()?; // legacy_session_id
-    body.prefixed::<2>()?; // cipher_suites
+    hello.is_fallback = body.prefixed::<2>()?.chunks_exact(2).any(|suite| suite == FALLBACK_SUITE);
     body.prefixed::<1>()?; // legacy_compression_methods
-    let mut hello = Hello::default();
     if body.0.is_empty() {
         // TLS 1.2 without extensions.
         return Some(hello);
@@ -147,7 +152,7 @@ fn hello(body: &[u8]) -> Option<Hello> {
         match number {
             SERVER_NAME => server_name(content, &mut hello)?,
             ALPN => hello.alpn = alpn(content)?,
-            SUPPORTED_VERSIONS => hello.tls13 = supports_tls13(content)?,
+            SUPPORTED_VERSIONS => hello.version_max = version_max(content)?,
             _ => {}
         }
     }
@@ -178,13 +183,14 @@ fn alpn(mut content: Reader<'_>) -> Option<Vec<Box<[u8]>>> {
     Some(protocols)
 }
 
-fn supports_tls13(mut content: Reader<'_>) -> Option<bool> {
+fn version_max(mut content: Reader<'_>) -> Option<u16> {
     let mut versions = Reader(content.prefixed::<1>()?);
-    let mut found = false;
+    let mut newest = 0;
     while !versions.0.is_empty() {
-        found |= versions.number()? == TLS13;
+        // (Beyond them are drafts, and numbers that only test whether a server minds them.)
+        newest = newest.max(Some(versions.number()?).filter(|version| *version <= TLS13).unwrap_or(0));
     }
-    Some(found)
+    Some(newest)
 }
 
 /// What is left to read of something; every step says `None` rather than go beyond its end.
@@ -238,15 +244,20 @@ mod tests {
 
     fn expected() -> Peek {
         let alpn = vec![b"h2"[..].into(), b"http/1.1"[..].into()];
-        Peek::Hello(Hello { server_name: Some("shop.example.com".into()), alpn, tls13: true })
+        Peek::Hello(Hello { server_name: Some("shop.example.com".into()), alpn, version_max: TLS13, is_fallback: false })
     }
 
     #[test]
     fn a_hello_says_what_it_says() {
         assert_eq!(peek(&record(&usual())), expected());
         assert_eq!(peek(&[record(&usual()), b"more".to_vec()].concat()), expected());
-        assert_eq!(peek(&record(&message(b""))), Peek::Hello(Hello::default()), "no extensions at all");
-        assert_eq!(peek(&record(&message(&[0, 0]))), Peek::Hello(Hello::default()));
+        let bare = || Peek::Hello(Hello { version_max: TLS12, ..Hello::default() });
+        assert_eq!(peek(&record(&message(b""))), bare(), "no extensions at all");
+        assert_eq!(peek(&record(&message(&[0, 0]))), bare());
+        for (versions, expect) in [(&[3, 3, 3, 4][..], TLS13), (&[3, 2, 3, 3, 0x7f, 0x1c], TLS12), (&[0x0a, 0x0a], 0), (&[3, 1], 0x0301)] {
+            let told = peek(&record(&message(&prefixed(2, &extension(SUPPORTED_VERSIONS, &prefixed(1, versions))))));
+            assert_eq!(told, Peek::Hello(Hello { version_max: expect, ..Hello::default() }), "{versions:?}");
+        }
     }
 
     #[test]
@@ -292,7 +303,7 @@ mod tests {
             message[1..4].copy_from_slice(&[0, 0, length]);
             // (All that was there before the extensions is a hello without any.)
             assert!(
-                matches!(peek(&record(&message)), Peek::Malformed | Peek::Hello(Hello { server_name: None, tls13: false, .. })),
+                matches!(peek(&record(&message)), Peek::Malformed | Peek::Hello(Hello { server_name: None, version_max: TLS12, .. })),
                 "{at}"
             );
         }

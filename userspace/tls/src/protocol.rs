@@ -20,10 +20,11 @@ pub struct Protocol {
     pub version_min: Version,
     /// The newest.
     pub version_max: Version,
-    /// Cipher suites by their registered names (`TLS_AES_128_GCM_SHA256`), best first; empty for all that are safe. Suites of versions that are
-    /// not spoken do no harm.
+    /// Cipher suites by their registered names (`TLS_AES_128_GCM_SHA256`), best first; empty for all that are safe, of which a server takes the
+    /// client's favourite. Suites of versions that are not spoken do no harm.
     pub suites: Vec<String>,
     /// Key exchange groups (`X25519MLKEM768`, `X25519`, `secp256r1`, `secp384r1`), best first; empty for all, in this order.
+    /// (A server takes the client's favourite among them.)
     pub groups: Vec<String>,
 }
 

@@ -29,9 +29,12 @@ impl Alert {
     pub(crate) const RECORD_OVERFLOW: Self = Self(22);
     pub(crate) const ILLEGAL_PARAMETER: Self = Self(47);
     pub(crate) const DECODE_ERROR: Self = Self(50);
+    pub(crate) const PROTOCOL_VERSION: Self = Self(70);
     pub(crate) const INTERNAL_ERROR: Self = Self(80);
+    pub(crate) const INAPPROPRIATE_FALLBACK: Self = Self(86);
     pub(crate) const USER_CANCELED: Self = Self(90);
     pub(crate) const NO_RENEGOTIATION: Self = Self(100);
+    pub(crate) const UNRECOGNIZED_NAME: Self = Self(112);
 
     /// Level and description, as they are sent.
     pub(crate) fn bytes(self) -> [u8; 2] {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{self, SHA256_OUTPUT_LEN};
+use model::Cause;
 use rustls::{
     DigitallySignedStruct, DistinguishedName, Error, KeyLog, ServerConfig, SignatureScheme,
     client::danger::HandshakeSignatureValid,
@@ -17,7 +18,9 @@ use rustls::{
 use crate::{
     Authorities, Certificate, Protocol, SettingsError, Tickets,
     certificate::Choice,
+    hello::{self, Hello},
     identity::{alternative_names, is_one_of},
+    record::Alert,
 };
 
 /// Bytes of a record's content when nothing else is said, and the least and most that can be.
@@ -77,10 +80,34 @@ pub struct ClientAuthentication {
     pub names: Vec<String>,
 }
 
+/// What a client is refused for before rustls sees its hello, which would say something else of it.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    /// The newest version that is spoken, by its number.
+    version_max: u16,
+    names: Arc<Choice>,
+}
+
+impl Gate {
+    /// The alert, and why.
+    pub(crate) fn refusal(&self, hello: &Hello) -> Option<(Alert, Cause)> {
+        if hello.version_max < hello::TLS12 {
+            // RFC 8446 appendix D: what else such a hello lacks does not matter.
+            return Some((Alert::PROTOCOL_VERSION, Cause::TlsNothingShared));
+        }
+        if hello.is_fallback && hello.version_max < self.version_max {
+            return Some((Alert::INAPPROPRIATE_FALLBACK, Cause::TlsNothingShared)); // RFC 7507 §3
+        }
+        let unknown = self.names.refuses(hello.server_name.as_deref());
+        unknown.then_some((Alert::UNRECOGNIZED_NAME, Cause::TlsUnknownName)) // RFC 6066 §3
+    }
+}
+
 /// Compiled settings of a listener.
 #[derive(Debug)]
 pub struct Server {
     config: Arc<ServerConfig>,
+    gate: Arc<Gate>,
     record_bytes_max: u16,
     keeps_keys: bool,
 }
@@ -95,8 +122,11 @@ impl Server {
             Some(clients) => builder.with_client_cert_verifier(clients.verifier(&provider)?),
             None => builder.with_no_client_auth(),
         };
-        let mut config = builder.with_cert_resolver(Arc::new(Choice::new(&settings.certificates, settings.strict_names)?));
+        let names = Arc::new(Choice::new(&settings.certificates, settings.strict_names)?);
+        let mut config = builder.with_cert_resolver(Arc::clone(&names) as Arc<_>);
         config.enable_secret_extraction = true;
+        // Where nobody has said what is best, a client knows whether its processor is quick at AES.
+        config.ignore_client_order = !settings.protocol.suites.is_empty();
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.alpn_protocols.clone_from(&settings.alpn);
         config.send_tls13_tickets = 0;
@@ -109,7 +139,16 @@ impl Server {
         }
         // Nobody pays for compressing certificates during a handshake.
         config.cert_compressors.clear();
-        Ok(Self { config: Arc::new(config), record_bytes_max: record_bytes(settings.record_bytes_max)?, keeps_keys: settings.keeps_keys })
+        Ok(Self {
+            config: Arc::new(config),
+            gate: Arc::new(Gate { version_max: versions.iter().map(|version| version.version.into()).max().unwrap_or_default(), names }),
+            record_bytes_max: record_bytes(settings.record_bytes_max)?,
+            keeps_keys: settings.keeps_keys,
+        })
+    }
+
+    pub(crate) fn gate(&self) -> &Arc<Gate> {
+        &self.gate
     }
 
     pub(crate) fn config(&self) -> &Arc<ServerConfig> {

@@ -38,7 +38,7 @@ enum Stage {
 impl Session {
     /// Who answers a client.
     pub fn server(server: &Arc<Server>) -> Self {
-        let stage = match Handshake::server(server.config()) {
+        let stage = match Handshake::server(server) {
             Ok(handshake) => Stage::Handshake(Box::new(handshake)),
             Err(_) => Stage::Broken(Fault::us(Cause::Internal)),
         };
@@ -199,9 +199,9 @@ impl Session {
         match handshake.gather(record) {
             Gathered::Ready => {}
             Gathered::NotWhole => return Ok(()),
-            Gathered::TooLarge => {
-                self.say_plainly(Alert::ILLEGAL_PARAMETER);
-                return Err(self.broken(Fault::client(Cause::TlsHelloTooLarge)));
+            Gathered::Refused(alert, cause) => {
+                self.say_plainly(alert);
+                return Err(self.broken(Fault::client(cause)));
             }
         }
         match handshake.process(&mut self.flight) {

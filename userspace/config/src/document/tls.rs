@@ -87,9 +87,9 @@ record! {
         unknown_names: UnknownNames = UnknownNames::First,
         /// The versions spoken: tls12, tls13.
         versions: Located<Vec<TlsVersion>> = default_versions(),
-        /// Cipher suites by their registered names, best first; absent: all that are safe.
+        /// Cipher suites by their registered names, best first; absent: all that are safe, of which the client's favourite is taken.
         suites: Located<Vec<Suite>> = nowhere(Vec::new()),
-        /// Key exchange groups, best first; absent: X25519MLKEM768, X25519, secp256r1, secp384r1.
+        /// Key exchange groups, of which the client's favourite is taken; absent: X25519MLKEM768, X25519, secp256r1, secp384r1.
         groups: Located<Vec<Group>> = nowhere(Vec::new()),
         /// Application protocols, best first; absent: h2 and http/1.1 for HTTP, none for TCP.
         alpn: Option<Vec<Located<Alpn>>> = None,
