@@ -17,7 +17,7 @@ use std::process::{Command, Stdio};
 const KERNEL: &str = "linux-image-amd64";
 
 /// What its kernel needs to see our files, in the order of their needs; then what the tests use.
-const MODULES: [&str; 25] = [
+const MODULES: [&str; 32] = [
     "virtio_ring",
     "virtio",
     "virtio_pci_legacy_dev",
@@ -43,15 +43,23 @@ const MODULES: [&str; 25] = [
     "chacha20poly1305",
     "veth",
     "sch_ingress",
+    "bonding",
+    "llc",
+    "stp",
+    "garp",
+    "mrp",
+    "8021q",
+    "dummy",
 ];
 
 /// What is run: a test program, and which of its tests. One of each kind of kernel program, and the engine end to end.
-const TESTS: [(&str, &str, &[&str]); 7] = [
+const TESTS: [(&str, &str, &[&str]); 8] = [
     ("ebpf", "budget", &[]),
     ("ebpf", "dsr", &["ip_in_ipv4"]),
     ("ebpf", "decap", &["strangers_are_passed_on"]),
     ("ebpf", "steer", &[]),
     ("ebpf", "redirect", &[]),
+    ("ebpf", "stacked", &["--ignored"]),
     ("e2e", "basics", &[]),
     ("e2e", "kernel_tls", &["suite", "slow", "told", "tcp"]),
 ];

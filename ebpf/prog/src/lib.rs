@@ -18,6 +18,8 @@ pub mod checksum;
 pub mod packet;
 pub mod parse;
 pub mod plain;
+#[cfg(target_arch = "bpf")]
+mod program;
 pub mod route;
 pub mod socket;
 pub mod verdict;

@@ -73,6 +73,46 @@ clusters:
     eventually("a connection is joined in the kernel", || joined() >= 1);
 }
 
+/// No rights at all: what the kernel was to do is said to be missing, and everything else is done.
+#[test]
+fn listeners_are_served_without_any_rights() {
+    let (web, listener) = (free_address(), TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    let origin = listener.local_addr().expect("it is bound");
+    let vips = |more: &str| {
+        format!(
+            "l4: {{ instance: none-{port}, interfaces: [lo] }}
+vips:
+  shop: {{ addresses: [198.18.7.9{more}], ports: [tcp/443], dsr: ipip, to: edge }}
+listeners:
+  web: {{ bind: [\"{web}\"], tcp: {{ to: app }} }}
+clusters:
+  app: {{ endpoints: [\"{origin}\"], redirect: sockmap }}
+  edge: {{ endpoints: [198.18.7.2] }}
+",
+            port = web.port()
+        )
+    };
+    let under = ["sh", "-c", "chown 65534 .; exec \"$@\"", "sh", "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    let sluice = Setup::new(vips("")).with(&["--workers", "1"]).under(&under).start();
+    assert!(sluice.log().contains("no packets of VIPs are taken, only listeners are served"), "{}", sluice.log());
+    assert!(sluice.log().contains("CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN, CAP_NET_RAW"), "{}", sluice.log());
+    assert!(sluice.log().contains("userspace carries all bytes"), "{}", sluice.log());
+    sluice.await_listener(web);
+    let (_asked, _) = listener.accept().expect("whoever asked whether it listens");
+    let serves = || {
+        let mut client = TcpStream::connect(web).expect("it listens");
+        let (mut origin, _) = listener.accept().expect("a connection");
+        origin.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        client.write_all(b"through").expect("it is taken");
+        origin.read_exact(&mut [0; 7]).expect("it comes");
+    };
+    serves();
+    // A change is taken too.
+    sluice.replace(&vips(", 198.18.7.10"));
+    eventually("the change is in force", || sluice.metrics().sum("sluice_config_applied_total", &[]) >= 1);
+    serves();
+}
+
 /// What the test leaves in the kernel, taken away.
 struct Removed<'a> {
     interface: &'a str,

@@ -131,6 +131,10 @@ fn who_cannot_be_attached_to_is_told_why() {
     holder.attach(&[("out", Wish::Native)]).expect("attached");
     let held = balancer.attach(&[("out", Wish::Auto)]).map(drop).expect_err("refused");
     assert!(matches!(held, LoadError::Attach(AttachError::Held { .. })), "{held}");
+    assert!(
+        held.to_string().starts_with("the program balance (number ") && held.to_string().ends_with("holds the XDP hook of out"),
+        "{held}"
+    );
     let unknown = balancer.attach(&[("nowhere", Wish::Auto)]).map(drop).expect_err("refused");
     assert!(matches!(unknown, LoadError::Attach(AttachError::Unknown { .. })), "{unknown}");
     // The loopback device has no native mode: auto says what it made of it, native refuses.

@@ -3,6 +3,7 @@
 //! Native means inside the driver, before the kernel makes anything of a packet; generic is after that, several times slower, and for trying
 //! things out. An interface never becomes generic in silence. Attachments are links that stay with the interface until their pin is removed.
 
+use crate::hooks::hooks;
 use crate::load::LoadError;
 use crate::pin::Folder;
 use aya::programs::links::{FdLink, PinnedLink};
@@ -53,10 +54,12 @@ pub enum AttachError {
         interface: String,
     },
     /// Another program has it.
-    #[error("another XDP program holds the hook of {interface} (`ip link show dev {interface}` names it)")]
+    #[error("{holder} holds the XDP hook of {interface}")]
     Held {
         /// Its name.
         interface: String,
+        /// Which one.
+        holder: String,
     },
     /// Its driver has no native mode.
     #[error("the driver of {interface} has no native mode for this program: {why} (`mode: generic` or `auto` would do)")]
@@ -194,10 +197,21 @@ fn why_not(interface: &str, mode: Mode, error: &ProgramError) -> AttachError {
     let code = if let ProgramError::SyscallError(error) = error { error.io_error.raw_os_error() } else { None };
     match (error, code) {
         (ProgramError::UnknownInterface { .. }, _) => AttachError::Unknown { interface },
-        (_, Some(libc::EBUSY | libc::EEXIST)) => AttachError::Held { interface },
+        (_, Some(libc::EBUSY | libc::EEXIST)) => AttachError::Held { holder: holder(&interface), interface },
         _ if mode == Mode::Native => AttachError::NotNative { interface, why: deepest(error) },
         _ => AttachError::Other { interface, why: deepest(error) },
     }
+}
+
+/// The program at an interface's hook, as far as the kernel tells.
+fn holder(interface: &str) -> String {
+    let hooks = hooks().unwrap_or_default();
+    let number = hooks.into_iter().find_map(|hook| if hook.interface == interface { hook.program } else { None });
+    // The kernel has none below one, and none at the members of a bond that has one.
+    let Some(number) = number else { return "the program of an interface on top of it".to_owned() };
+    let programs = aya::programs::loaded_programs().filter_map(Result::ok);
+    let name = programs.into_iter().find(|program| program.id() == number).and_then(|program| program.name_as_str().map(str::to_owned));
+    format!("the program {} (number {number}, `bpftool prog show id {number}` tells more)", name.as_deref().unwrap_or("without a name"))
 }
 
 fn other(interface: &str, error: &dyn std::fmt::Display) -> AttachError {

@@ -5,19 +5,16 @@
 
 use alloc::{collections::BTreeSet, vec};
 use core::net::IpAddr;
-use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
-};
+use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE};
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-use rustix::net::netlink::SocketAddrNetlink;
-use rustix::net::{AddressFamily as SocketFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, sendto, socket_with};
 use std::io;
-use std::os::fd::OwnedFd;
+
+use crate::netlink::Netlink;
 
 /// The local routes of one instance.
 pub struct LocalRoutes {
-    socket: OwnedFd,
+    netlink: Netlink,
     /// The routes' metric: whose they are.
     mark: u32,
 }
@@ -28,31 +25,29 @@ const PROTOCOL: RouteProtocol = RouteProtocol::Other(83);
 const LOOPBACK: u32 = 1;
 /// The table of what a machine takes for its own.
 const TABLE_LOCAL: u8 = 255;
-/// Bytes of one answer; the kernel makes them no larger.
-const ANSWER_BYTES: usize = 32 << 10;
 
 impl LocalRoutes {
     /// Those of the instance of this name, in this network namespace. Changing them takes `CAP_NET_ADMIN`.
     pub fn open(instance: &str) -> io::Result<Self> {
-        let socket = socket_with(SocketFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
-        bind(&socket, &SocketAddrNetlink::new(0, 0))?;
         // The sign bit stays clear: tools show metrics as signed numbers.
         let mark = instance.bytes().fold(0x811c_9dc5_u32, |mark, byte| (mark ^ u32::from(byte)).wrapping_mul(0x0100_0193)) >> 1 | 1;
-        Ok(Self { socket, mark })
+        Ok(Self { netlink: Netlink::route()?, mark })
     }
 
     /// Makes these the instance's routes: adds what is missing, removes what is too much.
     pub fn set(&mut self, wanted: &BTreeSet<IpAddr>) -> io::Result<()> {
         let there = self.list()?;
         for address in there.difference(wanted) {
-            match self.ask(RouteNetlinkMessage::DelRoute(self.route(*address)), NLM_F_ACK, |_| ()) {
+            match self.netlink.ask(RouteNetlinkMessage::DelRoute(self.route(*address)), NLM_F_ACK, |_| ()) {
                 // Gone already: somebody was quicker.
                 Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
                 done => done?,
             }
         }
         let flags = NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE;
-        wanted.difference(&there).try_for_each(|address| self.ask(RouteNetlinkMessage::NewRoute(self.route(*address)), flags, |_| ()))
+        wanted
+            .difference(&there)
+            .try_for_each(|address| self.netlink.ask(RouteNetlinkMessage::NewRoute(self.route(*address)), flags, |_| ()))
     }
 
     /// The instance's routes.
@@ -61,7 +56,11 @@ impl LocalRoutes {
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
             let mut question = RouteMessage::default();
             question.header = RouteHeader { address_family: family, table: TABLE_LOCAL, ..RouteHeader::default() };
-            self.ask(RouteNetlinkMessage::GetRoute(question), NLM_F_DUMP, |route| all.extend(ours(route, self.mark)))?;
+            self.netlink.ask(RouteNetlinkMessage::GetRoute(question), NLM_F_DUMP, |answer| {
+                if let RouteNetlinkMessage::NewRoute(route) = answer {
+                    all.extend(ours(route, self.mark));
+                }
+            })?;
         }
         Ok(all)
     }
@@ -82,35 +81,6 @@ impl LocalRoutes {
         let destination = RouteAttribute::Destination(RouteAddress::from(address));
         route.attributes = vec![destination, RouteAttribute::Oif(LOOPBACK), RouteAttribute::Priority(self.mark)];
         route
-    }
-
-    /// One question; `each` sees every route of the answer.
-    fn ask(&self, question: RouteNetlinkMessage, flags: u16, mut each: impl FnMut(&RouteMessage)) -> io::Result<()> {
-        let mut header = NetlinkHeader::default();
-        header.flags = NLM_F_REQUEST | flags;
-        let mut message = NetlinkMessage::new(header, NetlinkPayload::from(question));
-        message.finalize();
-        let mut bytes = vec![0; message.buffer_len()];
-        message.serialize(&mut bytes);
-        sendto(&self.socket, &bytes, SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
-        let mut answer = vec![0; ANSWER_BYTES];
-        loop {
-            let (read, _whole) = recv(&self.socket, &mut answer[..], RecvFlags::empty())?;
-            let mut rest = &answer[..read];
-            while !rest.is_empty() {
-                let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest).map_err(io::Error::other)?;
-                let length = usize::try_from(message.header.length).unwrap_or(usize::MAX);
-                rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
-                if let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewRoute(route)) = &message.payload {
-                    each(route);
-                } else if let NetlinkPayload::Error(error) = message.payload {
-                    // An acknowledgement is an error without a code.
-                    return if error.code.is_none() { Ok(()) } else { Err(error.to_io()) };
-                } else if let NetlinkPayload::Done(_) = message.payload {
-                    return Ok(());
-                }
-            }
-        }
     }
 }
 

@@ -16,7 +16,7 @@ use worker::{Fleet, FleetOptions};
 
 use crate::{
     allocator,
-    boot::{Instance, Rights, core_dumps, descriptors, reaper},
+    boot::{Instance, Rights, core_dumps, descriptors, reaper, rights},
     commands,
     kernel::{Kernel, KernelDesk},
     redirect,
@@ -62,7 +62,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let doors = Doors::open(&snapshot.admin)?;
     let rights = Rights::of(&snapshot.process, !snapshot.vips.is_empty())?;
     snapshot.admin.socket.as_deref().map_or(Ok(()), |socket| rights.give(socket))?;
-    let kernel = if snapshot.vips.is_empty() { None } else { Some(Kernel::open(&snapshot)?) };
+    let kernel = open_kernel(&snapshot)?;
     let redirects = if redirect::is_wanted(&snapshot) { Some(redirect::load(workers)) } else { None };
     rights.drop_others()?;
     reaper::start_if_first()?;
@@ -76,6 +76,20 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         Ending::Forced => tracing::warn!("ended before everything under way was finished"),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The kernel layer, where there are VIPs. Without the rights for it the listeners are served all the same, and that is said; a process that would
+/// have nothing to do is refused.
+fn open_kernel(snapshot: &Arc<Snapshot>) -> Result<Option<Kernel>> {
+    if snapshot.vips.is_empty() {
+        return Ok(None);
+    }
+    let missing = rights::missing_for_kernel_layer()?;
+    if missing.is_empty() || snapshot.listeners.is_empty() {
+        return Kernel::open(snapshot).map(Some);
+    }
+    tracing::error!("no packets of VIPs are taken, only listeners are served: this process has no {}", missing.join(", "));
+    Ok(None)
 }
 
 fn workers(options: &Options, snapshot: &Snapshot) -> usize {
@@ -106,7 +120,8 @@ fn start(candidate: Candidate, doors: Doors, parts: Parts, forced: Forced) -> Re
     let shared = Arc::clone(fleet.shared());
     let notices = Box::new(move || shared.notice());
     let kernel = kernel.map(|kernel| kernel.start(&hub, fleet.lookers())).transpose()?;
-    let mut workers = Workers { fleet, kernel, has_redirects, snapshot: Arc::clone(&snapshot), hub: hub.clone() };
+    let leaves_vips = kernel.is_none() && !snapshot.vips.is_empty();
+    let mut workers = Workers { fleet, kernel, leaves_vips, has_redirects, snapshot: Arc::clone(&snapshot), hub: hub.clone() };
     workers.apply_in_kernel(&snapshot).map_err(anyhow::Error::msg)?;
     let engine = Box::new(workers);
     Ok(Handles { candidate, doors, hub, reader, lines: line_readers, heartbeats, engine, notices, give_back: allocator::give_back })
@@ -116,6 +131,8 @@ fn start(candidate: Candidate, doors: Doors, parts: Parts, forced: Forced) -> Re
 struct Workers {
     fleet: Fleet,
     kernel: Option<KernelDesk>,
+    /// It began without the rights for VIPs, which was said.
+    leaves_vips: bool,
     /// It was tried to have them; trying again would come to the same.
     has_redirects: bool,
     /// What is in force: it says how long a drain may take.
@@ -154,7 +171,7 @@ impl Engine for Workers {
 impl Workers {
     /// The kernel layer begins with the first configuration that has VIPs; later ones are told to it, VIPs or not.
     fn apply_in_kernel(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), String> {
-        if self.kernel.is_none() && !snapshot.vips.is_empty() {
+        if self.kernel.is_none() && !snapshot.vips.is_empty() && !self.leaves_vips {
             let kernel = Kernel::open(snapshot).and_then(|kernel| kernel.start(&self.hub, self.fleet.lookers()));
             let hint = "a process that has given up its rights needs a restart for its first VIPs";
             self.kernel = Some(kernel.map_err(|error| format!("the kernel layer: {error:#} ({hint})"))?);

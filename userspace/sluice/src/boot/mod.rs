@@ -4,7 +4,7 @@ pub(crate) mod core_dumps;
 pub(crate) mod descriptors;
 mod instance;
 pub(crate) mod reaper;
-mod rights;
+pub(crate) mod rights;
 
 pub(crate) use instance::Instance;
 pub(crate) use rights::Rights;

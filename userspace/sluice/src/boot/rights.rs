@@ -79,6 +79,13 @@ impl Rights {
     }
 }
 
+/// What the kernel layer needs and this process has not.
+pub(crate) fn missing_for_kernel_layer() -> Result<Vec<String>> {
+    let needed = [Capability::CAP_BPF, Capability::CAP_PERFMON, Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW];
+    let has = caps::read(None, CapSet::Effective).context("capabilities cannot be read")?;
+    Ok(needed.iter().filter(|capability| !has.contains(capability)).map(ToString::to_string).collect())
+}
+
 fn find_group(name: &str) -> Result<Gid> {
     let group = Group::from_name(name).context("groups cannot be looked up")?;
     Ok(group.with_context(|| format!("group: there is no group {name}"))?.gid)

@@ -75,7 +75,8 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     let cpus = cpus::ours();
     // Where the kernel does not tell there is nothing to say.
     let hooks = l4::hooks().unwrap_or_default();
-    let interfaces = Look { root: Path::new("/"), cpus: &cpus, has_vips, hooks: &hooks }.interfaces();
+    let merging = l4::merging().ok();
+    let interfaces = Look { root: Path::new("/"), cpus: &cpus, has_vips, hooks: &hooks, merging: merging.as_ref() }.interfaces();
     let vips = snapshot.map(|snapshot| vips::look(&snapshot)).unwrap_or_default();
     let findings: Vec<Finding> = [engine::look(), kernel::look(), cpus::look(), interfaces, vips].into_iter().flatten().collect();
     findings.iter().for_each(say);

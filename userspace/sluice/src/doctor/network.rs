@@ -18,6 +18,8 @@ pub(super) struct Look<'a> {
     pub(super) has_vips: bool,
     /// The XDP programs that are attached.
     pub(super) hooks: &'a [Hook],
+    /// Interfaces whose card merges packets; `None` where the kernel does not tell.
+    pub(super) merging: Option<&'a BTreeSet<String>>,
 }
 
 impl Look<'_> {
@@ -35,6 +37,7 @@ impl Look<'_> {
     fn interface(&self, name: &str) -> Vec<Finding> {
         let mut findings = vec![self.queues(name)];
         findings.extend(self.interrupts(name));
+        findings.extend(self.merging(name));
         findings.extend(self.hooks.iter().filter(|hook| hook.interface == name).map(place));
         if self.has_vips {
             findings.extend(self.ways(name));
@@ -63,6 +66,13 @@ impl Look<'_> {
         let value = format!("to CPUs {}", text(&cpus));
         let advice = format!("workers are on CPUs {}: give each an interrupt of its own (/proc/irq/N/smp_affinity_list)", text(self.cpus));
         Some(Finding::judge(&format!("{name}: interrupts"), value, in_order, advice))
+    }
+
+    /// Whether the card makes larger packets of those that come.
+    fn merging(&self, name: &str) -> Option<Finding> {
+        let is_on = self.merging?.contains(name);
+        let advice = format!("what the card has merged fits nowhere and cannot be forwarded: ethtool -K {name} lro off");
+        Some(Finding::judge(&format!("{name}: LRO"), if is_on { "on" } else { "off" }, !is_on, advice))
     }
 
     /// What the kernel layer needs of an interface.
@@ -169,7 +179,7 @@ mod tests {
             (&[("sys/class/net/eth1/operstate", "unknown\n"), ("sys/class/net/eth1/mtu", "9000\n")][..], &["eth1: queues", "MTU"][..]),
         ] {
             let root = machine(&[&good[..], change].concat());
-            let look = Look { root: root.path(), cpus: &cpus("0-1"), has_vips: true, hooks: &[] };
+            let look = Look { root: root.path(), cpus: &cpus("0-1"), has_vips: true, hooks: &[], merging: None };
             let findings = look.interfaces();
             let told: Vec<&str> = findings.iter().filter(|one| one.advice.is_some()).map(|one| one.what.as_str()).collect();
             assert_eq!(told, what, "{change:?}");
@@ -184,17 +194,28 @@ mod tests {
             (Place::Native, "ok    eth0: XDP                      native"),
             (Place::Generic, "warn  eth0: XDP                      generic"),
         ] {
-            let hooks = [Hook { interface: "eth0".to_owned(), place }];
-            let look = Look { root: root.path(), cpus: &BTreeSet::new(), has_vips: false, hooks: &hooks };
+            let hooks = [Hook { interface: "eth0".to_owned(), place, program: Some(1) }];
+            let look = Look { root: root.path(), cpus: &BTreeSet::new(), has_vips: false, hooks: &hooks, merging: None };
             let told: Vec<String> = look.interfaces().iter().map(ToString::to_string).filter(|told| told.contains("XDP")).collect();
             assert!(told.len() == 1 && told[0].starts_with(line), "{told:?}");
         }
     }
 
     #[test]
+    fn cards_that_merge_packets_are_told() {
+        let root = machine(&[("sys/class/net/eth0/operstate", "up"), ("sys/class/net/eth1/operstate", "up")]);
+        let merging = BTreeSet::from(["eth1".to_owned()]);
+        for (merging, expect) in [(Some(&merging), &["ok    eth0: LRO", "warn  eth1: LRO"][..]), (None, &[][..])] {
+            let look = Look { root: root.path(), cpus: &BTreeSet::new(), has_vips: false, hooks: &[], merging };
+            let told: Vec<String> = look.interfaces().iter().map(ToString::to_string).filter(|told| told.contains("LRO")).collect();
+            assert!(told.len() == expect.len() && told.iter().zip(expect).all(|(told, expect)| told.starts_with(expect)), "{told:?}");
+        }
+    }
+
+    #[test]
     fn nothing_is_asked_of_ways_without_vips() {
         let root = machine(&[("sys/class/net/eth0/operstate", "up"), ("proc/sys/net/ipv4/conf/eth0/forwarding", "0")]);
-        let look = Look { root: root.path(), cpus: &BTreeSet::new(), has_vips: false, hooks: &[] };
+        let look = Look { root: root.path(), cpus: &BTreeSet::new(), has_vips: false, hooks: &[], merging: None };
         assert!(look.interfaces().iter().all(|one| one.advice.is_none()));
     }
 

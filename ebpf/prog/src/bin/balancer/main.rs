@@ -49,16 +49,6 @@ mod program {
     pub(crate) fn hop(context: XdpContext) -> u32 {
         crate::hop::hop(&Packet::new(context.as_ptr().cast()))
     }
-
-    #[panic_handler]
-    fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-        loop {}
-    }
-
-    /// Helpers that the kernel gives to GPL-compatible programs only are used.
-    #[unsafe(link_section = "license")]
-    #[unsafe(no_mangle)]
-    static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
 }
 
 /// There is nothing to run outside the kernel.

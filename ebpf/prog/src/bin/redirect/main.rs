@@ -9,6 +9,9 @@ mod story;
 
 #[cfg(target_arch = "bpf")]
 mod program {
+    // For what every program has to have.
+    use prog as _;
+
     use aya_ebpf::macros::stream_verdict;
     use aya_ebpf::programs::SkBuffContext;
 
@@ -17,16 +20,6 @@ mod program {
     pub(crate) fn redirect(context: SkBuffContext) -> u32 {
         crate::story::redirect(&context)
     }
-
-    #[panic_handler]
-    fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-        loop {}
-    }
-
-    /// Helpers that the kernel gives to GPL-compatible programs only are used.
-    #[unsafe(link_section = "license")]
-    #[unsafe(no_mangle)]
-    static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
 }
 
 /// There is nothing to run outside the kernel.

@@ -12,6 +12,9 @@ mod maps;
 
 #[cfg(target_arch = "bpf")]
 mod program {
+    // For what every program has to have.
+    use prog as _;
+
     use aya_ebpf::macros::{sk_lookup, sk_reuseport};
     use aya_ebpf::programs::{SkLookupContext, SkReuseportContext};
 
@@ -31,16 +34,6 @@ mod program {
         crate::choose::select(&context);
         PASS
     }
-
-    #[panic_handler]
-    fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-        loop {}
-    }
-
-    /// Helpers that the kernel gives to GPL-compatible programs only are used.
-    #[unsafe(link_section = "license")]
-    #[unsafe(no_mangle)]
-    static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
 }
 
 /// There is nothing to run outside the kernel.

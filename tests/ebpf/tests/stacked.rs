@@ -1,0 +1,89 @@
+//! Interfaces on top of others: bonds and VLANs. Few kernels of build machines have them, Debian's own has: `cargo xtask guest` runs these.
+#![expect(clippy::disallowed_methods, reason = "the kernel detaches in its own time")]
+
+use ebpf::namespace;
+use l4::{AttachError, Balancer, Folder, LoadError, Mode, Wish};
+use std::path::PathBuf;
+use std::process::{self, Command};
+
+fn ip(commands: &[&str]) {
+    for command in commands {
+        let status = Command::new("ip").args(command.split(' ')).status().expect("iproute2");
+        assert!(status.success(), "ip {command}");
+    }
+}
+
+/// What `ip link` says of an interface's XDP.
+fn shown(interface: &str) -> Option<String> {
+    let output = Command::new("ip").args(["link", "show", "dev", interface]).output().expect("iproute2");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.split_whitespace().find(|word| word.starts_with("xdp")).map(str::to_owned)
+}
+
+/// What is asked for, and what comes of it; `None`: it is refused, with the reason.
+type Row<'a> = (&'a [(&'a str, Wish)], Option<&'a [Mode]>);
+
+#[test]
+#[ignore = "needs a kernel with bonds and VLANs: `cargo xtask guest` runs it"]
+fn every_kind_of_interface_is_attached_to_as_it_can_be() {
+    namespace::enter();
+    ip(&[
+        "link add bond0 type bond mode active-backup",
+        "link add m0 type veth peer name p0",
+        "link add m1 type veth peer name p1",
+        "link set m0 master bond0",
+        "link set m1 master bond0",
+        "link add link out name out.7 type vlan id 7",
+        "link set bond0 up",
+        "link set out.7 up",
+    ]);
+    let folder = PathBuf::from(format!("{}/sluice-test-stacked-{}", l4::ROOT, process::id()));
+    drop(Folder::of_instance("mounted").expect("root"));
+    let mut balancer = Balancer::open(Folder::at(folder.clone())).expect("loads");
+    let rows: [Row<'_>; 8] = [
+        (&[("bond0", Wish::Auto)], Some(&[Mode::Native])),
+        (&[("out.7", Wish::Native)], None),
+        (&[("out.7", Wish::Auto)], Some(&[Mode::Generic])),
+        // The kernel has no program below one.
+        (&[("out", Wish::Native), ("out.7", Wish::Generic)], None),
+        // The way back from generic, and forth.
+        (&[("bond0", Wish::Generic)], Some(&[Mode::Generic])),
+        (&[("bond0", Wish::Native), ("wire", Wish::Auto), ("out", Wish::Auto)], Some(&[Mode::Native, Mode::Native, Mode::Native])),
+        (&[("out", Wish::Native), ("out.7", Wish::Generic)], Some(&[Mode::Native, Mode::Generic])),
+        (&[("nowhere", Wish::Auto)], None),
+    ];
+    for (wishes, expect) in rows {
+        match (balancer.attach(wishes), expect) {
+            (Ok(attachments), Some(modes)) => {
+                let became: Vec<Mode> = attachments.iter().map(|attachment| attachment.mode).collect();
+                assert_eq!(became, modes, "{wishes:?}");
+                for attachment in &attachments {
+                    let word = if attachment.mode == Mode::Native { "xdp" } else { "xdpgeneric" };
+                    assert_eq!(shown(&attachment.interface).as_deref(), Some(word), "{wishes:?}");
+                }
+            }
+            (Err(LoadError::Attach(error)), None) => {
+                println!("{wishes:?}: {error}");
+                let (AttachError::NotNative { interface, .. }
+                | AttachError::Unknown { interface }
+                | AttachError::Held { interface, .. }
+                | AttachError::Other { interface, .. }) = &error;
+                assert_eq!(interface, wishes[0].0);
+                assert!(!matches!(error, AttachError::Other { .. }), "{error}");
+            }
+            (outcome, _) => panic!("{wishes:?}: {outcome:?}"),
+        }
+    }
+    // A bond's program is its members': they can have no other.
+    let held = balancer.attach(&[("bond0", Wish::Native), ("m0", Wish::Native)]).map(drop).expect_err("refused");
+    assert!(matches!(held, LoadError::Attach(AttachError::Held { .. })), "{held}");
+    println!("a member of a bond that has a program: {held}");
+    assert!(Folder::at(folder).remove().expect("removed"));
+    for _ in 0..500 {
+        if ["bond0", "out", "out.7", "m0"].iter().all(|interface| shown(interface).is_none()) {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("something is still attached");
+}
