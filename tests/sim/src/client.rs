@@ -164,7 +164,7 @@ impl Client {
             }
             self.ledger.note(plan.id, |entry| entry.begun = true);
             let head = head(plan);
-            let body = framed(&plan.request_bytes(), plan.request, random);
+            let body = framed(&plan.request_bytes(), plan.request, plan.trailers[0].as_ref(), random);
             if plan.expects_continue {
                 progress.continued.set(false);
                 if write_some(stream, &head, &mut left, manner, random).await.is_err() {

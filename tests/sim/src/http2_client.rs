@@ -14,7 +14,7 @@ use crate::{
     client::Client,
     ledger::Answer,
     link::{Came, Link},
-    plan::{Body, Plan},
+    plan::{self, Body, Plan, TRAILER},
     whims::{self, Side},
     wire::{Ended, Head},
 };
@@ -172,6 +172,7 @@ impl Client {
                 return next.min(due);
             }
             if flight.body.is_empty() {
+                let _dropped_when_gone = trailers(flight.plan.trailers[0].as_ref()).map(|trailers| link.codec.send(flight.id, trailers));
                 let ended = link.codec.send(flight.id, Part::End);
                 flight.complete = true;
                 if ended.is_ok() {
@@ -245,7 +246,8 @@ impl Flight {
     fn take(&mut self, part: &Part) -> bool {
         match part {
             Part::Info(head) if head.status() == 100 => self.continues_at = Instant(0),
-            Part::Info(_) | Part::Trailers(_) | Part::End => {}
+            Part::Trailers(trailers) => self.got.extend(told_all(trailers)),
+            Part::Info(_) | Part::End => {}
             Part::Head(head) => {
                 self.continues_at = Instant(0);
                 self.head = Some(told(head));
@@ -296,6 +298,19 @@ fn head(plan: &Plan, scheme: Scheme) -> model::Head {
     };
     let body = known(plan.request);
     model::Head { start: Start::Request(line), fields, body, end: body == model::Body::None }
+}
+
+/// A plan's trailers.
+pub(crate) fn trailers(said: Option<&String>) -> Option<Part> {
+    let mut fields = Fields::default();
+    fields.append(TRAILER.as_bytes(), said?.as_bytes());
+    Some(Part::Trailers(fields))
+}
+
+/// Trailers that came, as [`plan::told`].
+pub(crate) fn told_all(fields: &Fields) -> Vec<u8> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    fields.iter().flat_map(|field| plan::told(&text(field.name), &text(field.value))).collect()
 }
 
 /// A plan's body as a head announces it.

@@ -11,7 +11,7 @@ use model::{Fields, Instant, Part, StreamId};
 
 use crate::{
     frames::{self, frame},
-    http2_client::{fields, known},
+    http2_client::{fields, known, told_all, trailers},
     link::{Came, Link},
     origin::{HOLD, Origin},
     plan::{Conduct, Mood, Plan},
@@ -121,7 +121,8 @@ impl Origin {
                 match part {
                     Part::Data(data) => serving.body.extend_from_slice(&data),
                     Part::End => self.ended(serving, link.now()),
-                    Part::Info(_) | Part::Head(_) | Part::Trailers(_) => {}
+                    Part::Trailers(trailers) => serving.body.extend(told_all(&trailers)),
+                    Part::Info(_) | Part::Head(_) => {}
                 }
             }
             Event::Reset(id, _) => {
@@ -244,6 +245,7 @@ fn answer_body(link: &mut Link, serving: &mut Serving, random: &mut Random) -> (
             return die(link, serving, random);
         }
         if body.is_empty() {
+            let _dropped_when_gone = trailers(serving.plan.trailers[1].as_ref()).map(|trailers| link.codec.send(serving.id, trailers));
             let _dropped_when_gone = link.codec.send(serving.id, Part::End);
             serving.answered = true;
             return (Then::GoOn, Instant::NEVER);

@@ -89,7 +89,7 @@ fn judge_whole(plan: &Plan, entry: &Entry, (head, body): (&Head, &[u8]), rules: 
     if entry.heads_seen == 0 {
         return Err("an answer that no origin gave".to_owned());
     }
-    let expected = if plan.method == "HEAD" { Vec::new() } else { plan.response_bytes() };
+    let expected = if plan.method == "HEAD" { Vec::new() } else { plan.response_whole() };
     let undetectable = matches!(plan.response, Body::Close(_)) && (plan.conduct != Conduct::Answer && plan.conduct != Conduct::Early);
     if body != expected && !(undetectable && expected.starts_with(body)) {
         return Err(format!("a wrong body of {} bytes instead of {}", body.len(), expected.len()));
@@ -108,7 +108,7 @@ fn judge_cut(plan: &Plan, entry: &Entry, (head, body, ended): (&Head, &[u8], End
     if head.field("x-id") != Some(plan.id.to_string()) {
         return Err(format!("part of the answer to another: {head:?}"));
     }
-    if !plan.response_bytes().starts_with(body) {
+    if !plan.response_whole().starts_with(body) {
         return Err(format!("a wrong body, cut after {} bytes", body.len()));
     }
     if entry.aborted || entry.broken || may_fail(plan, rules) || !entry.sent || rules.times_out {

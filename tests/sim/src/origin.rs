@@ -167,7 +167,7 @@ impl Origin {
 
     /// As much of a request's body as came.
     pub(crate) fn judge_body(&self, plan: &Plan, body: &[u8], whole: bool) {
-        let expected = plan.request_bytes();
+        let expected = plan.request_whole();
         if !expected.starts_with(body) || (whole && body.len() != expected.len()) {
             self.ledger.wrong(format!("{} came with a wrong body of {} bytes instead of {}", plan.id, body.len(), expected.len()));
         }
@@ -200,7 +200,7 @@ impl Origin {
         response.extend_from_slice(format!("HTTP/1.1 {status} Fine\r\nx-id: {id}\r\n{close}{}\r\n", announced(plan.response)).as_bytes());
         let head_length = response.len();
         if plan.method != "HEAD" {
-            response.extend(framed(&plan.response_bytes(), plan.response, random));
+            response.extend(framed(&plan.response_bytes(), plan.response, plan.trailers[1].as_ref(), random));
         }
         let cut = match plan.conduct {
             Conduct::DieInHead => head_length - 3,

@@ -33,6 +33,8 @@ pub struct Plan {
     pub status: u16,
     /// Interim responses before it.
     pub infos: usize,
+    /// What the trailers of a chunked request, and of a chunked response, say.
+    pub trailers: [Option<String>; 2],
     /// What the origin waits before it answers.
     pub delay: Duration,
     /// What the origin does.
@@ -105,23 +107,39 @@ impl Plan {
             ]),
             Mood::Good | Mood::Hasty | Mood::Bad => random.pick(&[Conduct::Answer, Conduct::Answer, Conduct::Answer, Conduct::Early]),
         };
-        Self {
+        let expects_continue = request.length() > 0 && random.happens(Chance(1_500));
+        let response = if matches!(status, 204 | 304) { Body::None } else { body(random, true) };
+        let plan = Self {
             id,
             method,
             request,
-            expects_continue: request.length() > 0 && random.happens(Chance(1_500)),
-            response: if matches!(status, 204 | 304) { Body::None } else { body(random, true) },
+            expects_continue,
+            response,
+            trailers: [None, None],
             status,
             infos: random.pick(&[0, 0, 0, 0, 1, 2]),
             delay: Duration::from_micros(random.pick(&[0, 0, 100, 20_000])),
             conduct,
             refusals: random.pick(&[0, 0, 0, 0, 0, 1, 2]),
-        }
+        };
+        let mut trailer =
+            |body, whose| (matches!(body, Body::Chunked(_)) && random.happens(Chance(3_000))).then(|| format!("{whose} {id}"));
+        Self { trailers: [trailer(request, "request"), trailer(response, "response")], ..plan }
     }
 
     /// Whether repeating the request does no harm.
     pub fn is_idempotent(&self) -> bool {
         self.method != "POST"
+    }
+
+    /// What comes of the request behind its head: its body, and its trailers as [`told`].
+    pub fn request_whole(&self) -> Vec<u8> {
+        whole(self.request_bytes(), self.trailers[0].as_ref())
+    }
+
+    /// What comes of the response to anything but HEAD behind its head.
+    pub fn response_whole(&self) -> Vec<u8> {
+        whole(self.response_bytes(), self.trailers[1].as_ref())
     }
 
     /// The request's body.
@@ -143,6 +161,19 @@ fn body(random: &mut Random, response: bool) -> Body {
         2 | 3 => Body::Chunked(length),
         _ => Body::Close(length),
     }
+}
+
+/// The field in trailers.
+pub const TRAILER: &str = "x-last";
+
+/// A field of trailers, as if it were the end of the body: no trailers may be lost, and none made up.
+pub fn told(name: &str, value: &str) -> Vec<u8> {
+    format!("\n{name}: {value}").into_bytes()
+}
+
+fn whole(mut body: Vec<u8>, trailer: Option<&String>) -> Vec<u8> {
+    body.extend(trailer.map(|value| told(TRAILER, value)).unwrap_or_default());
+    body
 }
 
 /// Bytes that say whose they are and where they stand.

@@ -7,7 +7,7 @@ use buf::Chunk;
 use exchange::Transport;
 use io::sim::Random;
 
-use crate::plan::Body;
+use crate::plan::{Body, TRAILER, told};
 
 /// A connection that is read line by line.
 pub struct Wire {
@@ -122,7 +122,7 @@ impl Wire {
         Ok(Head { line, fields })
     }
 
-    /// A body, appended to `into` as far as it comes.
+    /// A body, appended to `into` as far as it comes, and its trailers as [`told`].
     pub async fn body(&mut self, framing: Body, into: &mut Vec<u8>) -> Result<(), Ended> {
         match framing {
             Body::None => Ok(()),
@@ -155,13 +155,24 @@ impl Wire {
         loop {
             let line = self.line().await?;
             let length = usize::from_str_radix(&line, 16).map_err(|_not_a_size| Ended::Malformed)?;
+            if length == 0 {
+                return self.trailers(into).await;
+            }
             self.take(length, into).await?;
             if !self.line().await?.is_empty() {
                 return Err(Ended::Malformed);
             }
-            if length == 0 {
+        }
+    }
+
+    async fn trailers(&mut self, into: &mut Vec<u8>) -> Result<(), Ended> {
+        loop {
+            let line = self.line().await?;
+            if line.is_empty() {
                 return Ok(());
             }
+            let (name, value) = line.split_once(": ").ok_or(Ended::Malformed)?;
+            into.extend(told(&name.to_ascii_lowercase(), value));
         }
     }
 
@@ -208,8 +219,8 @@ pub async fn write_slowly(transport: &Transport, mut bytes: &[u8], random: &mut 
     Ok(())
 }
 
-/// A body in its framing; chunks of random sizes.
-pub fn framed(body: &[u8], framing: Body, random: &mut Random) -> Vec<u8> {
+/// A body in its framing; chunks of random sizes, and what the trailers behind them say.
+pub fn framed(body: &[u8], framing: Body, trailer: Option<&String>, random: &mut Random) -> Vec<u8> {
     let Body::Chunked(_) = framing else { return body.to_vec() };
     let mut wire = Vec::new();
     let mut left = body;
@@ -220,7 +231,8 @@ pub fn framed(body: &[u8], framing: Body, random: &mut Random) -> Vec<u8> {
         wire.extend_from_slice(chunk);
         wire.extend_from_slice(b"\r\n");
     }
-    wire.extend_from_slice(b"0\r\n\r\n");
+    let trailer = trailer.map(|value| format!("{TRAILER}: {value}\r\n")).unwrap_or_default();
+    wire.extend_from_slice(format!("0\r\n{trailer}\r\n").as_bytes());
     wire
 }
 

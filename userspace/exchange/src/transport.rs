@@ -11,6 +11,9 @@ use buf::{Chunk, Output};
 use io::{AtRest, Errno, KernelCipher, Layer, ROOM_BYTES, Ring, Stream};
 use model::{Address, Cause, Fault};
 
+/// An alert, which tells the peer that nothing more comes (RFC 8446 §6).
+const GOODBYE_BYTES: usize = 2;
+
 /// A connection, plain or encrypted.
 pub struct Transport {
     stream: Stream,
@@ -235,16 +238,16 @@ impl Transport {
     }
 
     fn poll_unsent_below(&self, below: usize) -> Poll<Result<(), Errno>> {
-        self.stream.poll_unsent_below(below.saturating_sub(self.plain_bytes()))
+        self.stream.poll_unsent_below(below.saturating_sub(self.unsealed_bytes()))
     }
 
     /// Bytes written but not yet in the kernel's hands.
     pub fn unsent(&self) -> usize {
-        self.stream.unsent() + self.plain_bytes()
+        self.stream.unsent() + self.unsealed_bytes()
     }
 
-    fn plain_bytes(&self) -> usize {
-        self.tls.as_ref().map_or(0, |tls| tls.plain.borrow().len())
+    fn unsealed_bytes(&self) -> usize {
+        self.tls.as_ref().map_or(0, |tls| tls.unsealed_bytes())
     }
 
     /// Ends our direction once everything written is sent.
@@ -385,6 +388,12 @@ impl Tls {
                 None
             }
         }
+    }
+
+    /// Bytes that are still to be encrypted: what was written, and the goodbye, before which nothing may be closed.
+    fn unsealed_bytes(&self) -> usize {
+        let owes_goodbye = self.finishing.get() && self.session.borrow().can_finish();
+        self.plain.borrow().len() + if owes_goodbye { GOODBYE_BYTES } else { 0 }
     }
 
     fn may_leave_to_kernel(&self) -> bool {

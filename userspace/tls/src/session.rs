@@ -94,6 +94,11 @@ impl Session {
         matches!(&self.stage, Stage::Traffic(traffic) if traffic.ended)
     }
 
+    /// Whether the peer could be told, and has not been, that nothing more comes from us.
+    pub fn can_finish(&self) -> bool {
+        matches!(&self.stage, Stage::Traffic(traffic) if !traffic.finished)
+    }
+
     /// Whether plain bytes cannot be sent yet.
     pub fn is_handshaking(&self) -> bool {
         matches!(self.stage, Stage::Handshake(_))
