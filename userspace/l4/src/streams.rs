@@ -97,6 +97,8 @@ impl Streams {
     /// Connections leave from these addresses.
     pub(crate) fn set_sources(&mut self, sources: &[Option<IpAddr>; 2]) {
         let cidrs = sources.iter().flatten().map(|source| IpCidr::new((*source).into(), if source.is_ipv4() { 32 } else { 128 }));
+        // What nobody can be sent an answer to is no source.
+        let cidrs = cidrs.filter(|cidr| cidr.address().is_unicast());
         self.interface.update_ip_addrs(|addresses| {
             addresses.clear();
             // There is room for one of each family.
@@ -162,13 +164,7 @@ impl Streams {
     /// Takes what came, and sends what is to be sent.
     pub(crate) fn turn(&mut self, path: &mut Path, balancer: &mut Balancer, now: Duration) -> Result<(), MapError> {
         self.wire.came.extend(path.came());
-        let now = Instant::from_micros(i64::try_from(now.as_micros()).unwrap_or(i64::MAX));
-        self.interface.poll(now, &mut self.wire, &mut self.sockets);
-        for stream in self.open.values_mut() {
-            let socket = self.sockets.get_mut::<tcp::Socket<'_>>(stream.handle);
-            stream.look(socket);
-        }
-        self.interface.poll(now, &mut self.wire, &mut self.sockets);
+        self.poll(now);
         while let Some(packet) = self.wire.to_go.pop_front() {
             self.send(path, balancer, &packet)?;
         }
@@ -177,6 +173,16 @@ impl Streams {
             path::forget_stream(balancer, &flow(&ends, stream.way.source))?;
         }
         Ok(())
+    }
+
+    fn poll(&mut self, now: Duration) {
+        let now = Instant::from_micros(i64::try_from(now.as_micros()).unwrap_or(i64::MAX));
+        self.interface.poll(now, &mut self.wire, &mut self.sockets);
+        for stream in self.open.values_mut() {
+            let socket = self.sockets.get_mut::<tcp::Socket<'_>>(stream.handle);
+            stream.look(socket);
+        }
+        self.interface.poll(now, &mut self.wire, &mut self.sockets);
     }
 
     fn send(&mut self, path: &mut Path, balancer: &mut Balancer, packet: &[u8]) -> Result<(), MapError> {
@@ -313,5 +319,67 @@ impl TxToken for ToGo<'_> {
         let made = make(&mut packet);
         self.0.push_back(packet);
         made
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn way(vip: &str) -> Way {
+        let vip: IpAddr = vip.parse().unwrap();
+        let source = if vip.is_ipv4() { "10.0.0.2" } else { "fd00::2" };
+        Way { service: 1, backend: 7, source: source.parse().unwrap(), vip }
+    }
+
+    fn streams() -> Streams {
+        let mut streams = Streams::new();
+        streams.set_sources(&[way("203.0.113.10").source, way("2001:db8::10").source].map(Some));
+        streams
+    }
+
+    #[test]
+    fn there_are_so_many_and_no_more() {
+        let mut streams = streams();
+        for vip in ["203.0.113.10", "2001:db8::10"] {
+            let mut ports: Vec<u16> = (0..PROBE_STREAM_PORTS).map(|_| streams.open(way(vip), 443).unwrap().1).collect();
+            ports.sort_unstable();
+            ports.dedup();
+            assert_eq!((ports.len(), ports[0]), (usize::from(PROBE_STREAM_PORTS), PROBE_STREAM_PORT_FIRST), "{vip}");
+            assert_eq!(streams.open(way(vip), 443), None, "{vip}");
+        }
+        let more = (1000..u16::MAX).take_while(|port| streams.open(way("203.0.113.10"), *port).is_some()).count();
+        assert_eq!(more + 2 * usize::from(PROBE_STREAM_PORTS), abi::limits::PROBE_STREAMS as usize);
+    }
+
+    /// What would go out begins a connection from our address; a refusal ends it.
+    #[test]
+    fn refused() {
+        for vip in ["203.0.113.10", "2001:db8::10"] {
+            let mut streams = streams();
+            let ends = streams.open(way(vip), 443).unwrap();
+            streams.poll(Duration::from_secs(1));
+            let syn = streams.wire.to_go.pop_front().unwrap();
+            let (of, first) = read(&syn).unwrap();
+            assert_eq!((of, first.is_some(), streams.state(ends)), (ends, true, State::Opening), "{vip}");
+            assert!(syn.len() <= MTU && streams.wire.to_go.is_empty());
+            streams.wire.came.push_back(refusal(&syn));
+            streams.poll(Duration::from_secs(1));
+            assert_eq!(streams.state(ends), State::Refused, "{vip}");
+        }
+    }
+
+    /// The same packet with its ends exchanged, as a reset that acknowledges it. Nobody looks at checksums.
+    fn refusal(syn: &[u8]) -> Vec<u8> {
+        let (header, address, at) = if syn[0] >> 4 == 4 { (20, 4, 12) } else { (40, 16, 8) };
+        let mut reset = syn.to_vec();
+        reset[at..at + 2 * address].rotate_left(address);
+        let tcp = &mut reset[header..];
+        tcp[..4].rotate_left(2);
+        let first = u32::from_be_bytes(tcp[4..8].try_into().unwrap());
+        tcp[8..12].copy_from_slice(&first.wrapping_add(1).to_be_bytes());
+        tcp[4..8].fill(0);
+        tcp[13] = abi::tcp_flags::RST | abi::tcp_flags::ACK;
+        reset
     }
 }

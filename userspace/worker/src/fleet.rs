@@ -357,3 +357,37 @@ impl Start {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_much_mail_is_not_asked_to_look() {
+        let ring = Ring::uring(Uring::new(UringOptions::default()).unwrap_or_else(|refusal| panic!("{refusal}")));
+        let (_letters, post) = mailbox::<Letter>(&ring).unwrap();
+        let lookers = Lookers { posts: vec![post.clone()], next: AtomicUsize::new(0) };
+        let waits = Arc::new(());
+        for _ in 0..LOOKS_UNREAD_MAX + 3 {
+            let wait = Arc::clone(&waits);
+            let look = Look {
+                cluster: config::ClusterSlot::default(),
+                endpoint: "a".into(),
+                check: config::HealthCheck {
+                    kind: config::HealthKind::Tcp,
+                    interval: Duration::ZERO,
+                    timeout: Duration::ZERO,
+                    rise: 1,
+                    fall: 1,
+                    jitter_percent: 0,
+                    port: None,
+                },
+                to: ([192, 0, 2, 1], 80).into(),
+                over: None,
+                answer: Box::new(move |_| drop(wait)),
+            };
+            lookers.look(look);
+        }
+        assert_eq!((post.unread(), Arc::strong_count(&waits)), (LOOKS_UNREAD_MAX, 1 + LOOKS_UNREAD_MAX), "the rest was let go");
+    }
+}
