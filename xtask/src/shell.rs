@@ -10,9 +10,9 @@ use std::process::Command;
 /// Where a program may hide that `PATH` of an ordinary user leaves out.
 const SYSTEM_FOLDERS: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
-/// The workspace's folder.
+/// The workspace's folder: of the clone that cargo was asked in, for a target folder may serve several; without cargo, of the one it was built in.
 pub(crate) fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let here = env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
     here.parent().expect("xtask stands in the workspace").to_path_buf()
 }
 
