@@ -29,24 +29,21 @@ const fn need(program: &'static str, package: &'static str) -> Need {
 }
 
 /// mimalloc and aws-lc want a C compiler; the demo makes a certificate; the end-to-end tests drive the binary with curl and wrk;
-/// the lab's wires want ethtool; the guest is a machine of qemu's.
-const TO_TEST: [Need; 8] = [
+/// the lab's wires want ethtool, and one of its origins is nginx; the guest is a machine of qemu's.
+const TO_TEST: [Need; 9] = [
     need("cc", "gcc"),
     need("curl", "curl"),
     need("openssl", "openssl"),
     need("wrk", "wrk"),
     need("ss", "iproute2"),
     need("ethtool", "ethtool"),
+    need("nginx", "nginx-light"),
     need("qemu-system-x86_64", "qemu-system-x86"),
     need("busybox", "busybox-static"),
 ];
 
-const TO_BENCH: [Need; 4] = [
-    need("nginx", "nginx-light"),
-    need("/usr/lib/nginx/modules/ngx_stream_module.so", "libnginx-mod-stream"),
-    need("haproxy", "haproxy"),
-    need("perf", "linux-perf"),
-];
+const TO_BENCH: [Need; 3] =
+    [need("/usr/lib/nginx/modules/ngx_stream_module.so", "libnginx-mod-stream"), need("haproxy", "haproxy"), need("perf", "linux-perf")];
 
 /// Services that Debian would start at boot once their packages are there.
 const PEER_SERVICES: [&str; 2] = ["nginx", "haproxy"];

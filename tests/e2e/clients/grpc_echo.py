@@ -1,6 +1,7 @@
 """gRPC without generated code: an origin, and a client that makes a call of each kind.
 
-grpc_echo.py serve [CERT KEY [PORT TLS_PORT]]: says its port, then serves until it is ended; with a certificate it says another port, that speaks TLS.
+grpc_echo.py serve [CERT KEY [PORT TLS_PORT [HOST]]]: says its port, then serves until it is ended; with a certificate it says another port, that
+speaks TLS. A line `SERVICE serving` or `SERVICE stopped` changes what it says of that service's health; each is said back.
 grpc_echo.py call TARGET NAME DEAD [CA]: calls through TLS when a CA is given; prints `done` when every answer was right. Behind the name DEAD there
 is nobody.
 """
@@ -70,7 +71,8 @@ def stream(requests, _context):
 
 
 # grpc.health.v1 without generated code: what is asked about stands after two bytes; field 1 of an answer is 1, serving, or 2, not.
-HEALTH = {b"": b"\x08\x01", b"test.Echo": b"\x08\x01", b"test.Stopped": b"\x08\x02"}
+STATUSES = {"serving": b"\x08\x01", "stopped": b"\x08\x02"}
+HEALTH = {b"": STATUSES["serving"], b"test.Echo": STATUSES["serving"], b"test.Stopped": STATUSES["stopped"]}
 
 
 def check(request, context):
@@ -79,7 +81,7 @@ def check(request, context):
     return HEALTH[request[2:]]
 
 
-def serve(cert=None, key=None, port=0, tls_port=0):
+def serve(cert=None, key=None, port=0, tls_port=0, host="127.0.0.1"):
     server = grpc.server(ThreadPoolExecutor(8))
     sleeping = {"Sleep": sleep, "Cancelled": cancelled_one, "GiveUp": give_up}
     methods = {name: grpc.unary_unary_rpc_method_handler(method) for name, method in sleeping.items()}
@@ -89,12 +91,16 @@ def serve(cert=None, key=None, port=0, tls_port=0):
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("test.Echo", methods)])
     health = {"Check": grpc.unary_unary_rpc_method_handler(check)}
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("grpc.health.v1.Health", health)])
-    print(server.add_insecure_port(f"127.0.0.1:{port}"), flush=True)
+    print(server.add_insecure_port(f"{host}:{port}"), flush=True)
     if cert is not None:
         with open(cert, "rb") as certificate, open(key, "rb") as secret:
             credentials = grpc.ssl_server_credentials([(secret.read(), certificate.read())])
-        print(server.add_secure_port(f"127.0.0.1:{tls_port}", credentials), flush=True)
+        print(server.add_secure_port(f"{host}:{tls_port}", credentials), flush=True)
     server.start()
+    for line in sys.stdin:
+        service, status = line.split()
+        HEALTH[service.encode()] = STATUSES[status]
+        print(service, status, flush=True)
     server.wait_for_termination()
 
 

@@ -17,6 +17,7 @@ mod flow;
 mod namespace;
 mod network;
 mod node;
+mod peers;
 mod services;
 mod vip;
 
@@ -26,6 +27,7 @@ pub use flow::{Flow, Flows, download, fetch, slow_download, udp};
 pub use namespace::Namespace;
 pub use network::{NODES, Network};
 pub use node::Node;
+pub use peers::{Peers, Way};
 pub use vip::{FORWARDED, Family, Mode, VIPS, Vip};
 
 use std::env;

@@ -1,5 +1,7 @@
 //! A node: the program itself, in its namespace.
 
+use std::net::IpAddr;
+
 use e2e::{Setup, Signal, Sluice, eventually, sluice_command};
 
 use crate::configuration::Configuration;
@@ -67,7 +69,12 @@ impl Node {
 
     /// Why an origin is down for a VIP, as it said last; `None` when it said that it is up, or nothing.
     pub fn says_down(&self, origin: usize, vip: Vip) -> Option<String> {
-        let endpoint = format!("{} of {vip} is ", Network::origin_address(origin, vip.family));
+        self.says_down_in(&vip.to_string(), Network::origin_address(origin, vip.family))
+    }
+
+    /// The same of an origin of any cluster.
+    pub fn says_down_in(&self, cluster: &str, origin: IpAddr) -> Option<String> {
+        let endpoint = format!("{origin} of {cluster} is ");
         let log = self.log();
         let last = log.lines().rev().find_map(|line| Some(line.split_once(&endpoint)?.1))?;
         last.strip_prefix("down: ").map(str::to_owned)
