@@ -39,6 +39,11 @@ fn build() -> Result<(), String> {
     let folder = out.join("ebpf");
     let mut cargo = toolchain().ok_or("the kernel programs need Rust for bpf and bpf-linker: run `cargo xtask setup`")?;
     cargo.current_dir(workspace).args(["--release", "--package", "prog", "--target", TARGET, "--target-dir"]).arg(&folder);
+    println!("cargo::rustc-check-cfg=cfg(kernel_log)");
+    if env::var("PROFILE").is_ok_and(|profile| profile == "debug") {
+        cargo.args(["--features", "log"]);
+        println!("cargo::rustc-cfg=kernel_log");
+    }
     let output = cargo.output().map_err(|error| format!("cannot start the compiler of the kernel programs: {error}"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr).replace('\n', "\ncargo::error=");

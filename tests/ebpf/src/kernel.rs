@@ -6,7 +6,8 @@ use abi::{
 };
 use aya::maps::{Array, ArrayOfMaps, HashMap, MapData, PerCpuArray, RingBuf};
 use aya::programs::{TestRunOptions, Xdp};
-use aya::{Ebpf, EbpfError, EbpfLoader, TestRun as _};
+use aya::{Ebpf, EbpfError, TestRun as _};
+use l4::programs;
 use std::path::Path;
 
 /// The kernel's answer for a packet.
@@ -40,10 +41,10 @@ impl Kernel {
     /// # Panics
     /// Without root, or when the verifier refuses the program: its log is the message.
     pub fn load() -> Self {
-        let mut loader = EbpfLoader::new();
+        let mut loader = programs::loader();
         // Small maps, so that tests reach their ends.
         loader.map_max_entries("PINS", 8).map_max_entries("FRAGMENTS", 64).map_max_entries("SESSIONS", 64).map_max_entries("NAT_FLOWS", 4);
-        Self::of(loader.load(l4::programs::BALANCER), "balance", "REASONS")
+        Self::of(loader.load(programs::BALANCER), "balance", "REASONS")
     }
 
     /// Load the decapsulation of an origin.
@@ -51,7 +52,7 @@ impl Kernel {
     /// # Panics
     /// As [`Self::load`].
     pub fn load_origin(settings: DecapSettings) -> Self {
-        let mut kernel = Self::of(Ebpf::load(l4::programs::ORIGIN), "decapsulate", "DECAP_REASONS");
+        let mut kernel = Self::of(Ebpf::load(programs::ORIGIN), "decapsulate", "DECAP_REASONS");
         kernel.array("DECAP").set(0, settings, 0).expect("it has one");
         kernel
     }
@@ -61,11 +62,11 @@ impl Kernel {
     /// # Panics
     /// As [`Self::load`].
     pub fn over(folder: &Path) -> Self {
-        let mut loader = EbpfLoader::new();
+        let mut loader = programs::loader();
         for name in l4::MAPS {
             loader.map_pin_path(name, folder.join("maps").join(name));
         }
-        Self::of(loader.load(l4::programs::BALANCER), "balance", "REASONS")
+        Self::of(loader.load(programs::BALANCER), "balance", "REASONS")
     }
 
     fn of(loaded: Result<Ebpf, EbpfError>, name: &'static str, reasons: &'static str) -> Self {

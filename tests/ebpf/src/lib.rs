@@ -6,6 +6,8 @@ pub mod budget;
 pub mod kernel;
 pub mod namespace;
 pub mod packet;
+pub mod place;
 pub mod world;
 
 pub use kernel::{Kernel, Verdict};
+pub use place::Place;

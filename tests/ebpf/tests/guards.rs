@@ -1,11 +1,12 @@
 //! Guards: lists, rates of sources, samples of what was dropped; QUIC's connection ids; SYN cookies.
 
 use abi::{MODE_DSR, MODE_TERMINATE, QUIC_ID_BYTES, QuicId, QuicKey, Reason, Service, Settings, VIA_L2, service_flags};
+use ebpf::Place;
 use ebpf::kernel::{Kernel, Verdict};
 use ebpf::namespace;
 use ebpf::packet::{ACK, CLIENT_MAC, OWN_MAC, SYN, V4, V6, checksum, frame, ipv4, ipv6, tcp, transport_checksum, udp};
 use ebpf::world::{CLIENT4, CLIENT6, PORT, SERVICE, VIP4, VIP6, ip, origin_mac, settings, world};
-use l4::{Balancer, Folder, GuardList, Prefix};
+use l4::{GuardList, Prefix};
 use std::net::IpAddr;
 
 fn segment(client: &str, port: u16, flags: u8) -> Vec<u8> {
@@ -31,10 +32,8 @@ fn list(lines: &[&str]) -> GuardList {
 /// Lists, written by the loader over the maps of the program under test.
 #[test]
 fn lists() {
-    let folder = format!("{}/sluice-test-guards-{}", l4::ROOT, std::process::id());
-    drop(Folder::of_instance("mounted").expect("root"));
-    let mut balancer = Balancer::open(Folder::at(folder.clone().into())).expect("loads");
-    let mut kernel = Kernel::over(folder.as_ref());
+    let place = Place::new("guards");
+    let (mut balancer, mut kernel) = (place.balancer(), place.kernel());
     ebpf::world::furnish(&mut kernel, l2(), 1);
     let verdict = |kernel: &Kernel, client: &str| kernel.run(&segment(client, 4000, SYN)).0;
 
@@ -75,7 +74,6 @@ fn lists() {
     balancer.remove_guard().expect("written");
     assert_eq!(verdict(&kernel, "198.51.100.7"), Verdict::Transmit);
     drop(balancer);
-    assert!(Folder::at(folder.into()).remove().expect("removed"));
 }
 
 /// A source over its rates is dropped; another is not. A second may end meanwhile, so there is a margin.

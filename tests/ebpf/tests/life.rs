@@ -3,32 +3,10 @@
 
 use abi::{Backend, PortKey, Reason, Settings};
 use aya::maps::{Array, Map, MapData};
-use ebpf::namespace;
-use l4::{AttachError, Attachment, Balancer, Folder, LoadError, MAPS, Mode, Origin, PinError, Wish};
+use ebpf::{Place, namespace};
+use l4::{AttachError, Attachment, Balancer, LoadError, MAPS, Mode, Origin, PinError, Wish};
 use std::collections::BTreeSet;
-use std::path::PathBuf;
-use std::process::{self, Command};
-
-/// A folder in the BPF filesystem that is gone when the test is, whatever its end.
-struct Place(PathBuf);
-
-impl Place {
-    fn new(name: &str) -> Self {
-        // Mounts the filesystem where it is missing.
-        drop(Folder::of_instance("mounted").expect("root"));
-        Self(PathBuf::from(format!("{}/sluice-test-{name}-{}", l4::ROOT, process::id())))
-    }
-
-    fn folder(&self) -> Folder {
-        Folder::at(self.0.clone())
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.folder().remove().expect("removed");
-    }
-}
+use std::process::Command;
 
 /// What `ip link` says of an interface's XDP: its mode word and its program's id.
 fn attached(interface: &str) -> Option<(String, String)> {
@@ -62,7 +40,7 @@ fn what_is_pinned_survives_and_is_adopted() {
     let key = PortKey::new(abi::Address::v4([203, 0, 113, 10]), 6, 443);
     let settings = Settings { layout: abi::LAYOUT, slots: 65537, hash_seed: 99, ..Settings::default() };
 
-    let mut first = Balancer::open(place.folder()).expect("loads");
+    let mut first = place.balancer();
     assert!(!first.adopted());
     first.put_settings(settings).expect("written");
     first.put_port(key, 7).expect("written");
@@ -78,7 +56,7 @@ fn what_is_pinned_survives_and_is_adopted() {
     drop(first);
     assert_eq!(attached("out"), Some(before.clone()));
 
-    let mut second = Balancer::open(place.folder()).expect("loads");
+    let mut second = place.balancer();
     assert!(second.adopted());
     assert_eq!(second.settings().expect("read"), settings);
     let table = second.table(5).expect("read");
@@ -99,11 +77,11 @@ fn what_is_pinned_survives_and_is_adopted() {
 fn an_interface_that_comes_again_is_attached_to_again() {
     namespace::enter();
     let place = Place::new("again");
-    drop(Balancer::open(place.folder()).expect("loads").attach(&[("out", Wish::Auto)]).expect("attached"));
+    drop(place.balancer().attach(&[("out", Wish::Auto)]).expect("attached"));
     for command in [&["link", "del", "out"][..], &["link", "add", "out", "type", "veth", "peer", "name", "wire"]] {
         assert!(Command::new("ip").args(command).status().expect("iproute2").success(), "{command:?}");
     }
-    let attachments = Balancer::open(place.folder()).expect("loads").attach(&[("out", Wish::Auto)]).expect("attached");
+    let attachments = place.balancer().attach(&[("out", Wish::Auto)]).expect("attached");
     assert_eq!(attachments, [attachment("out", Mode::Native, false)]);
     assert!(attached("out").is_some());
 }
@@ -111,22 +89,22 @@ fn an_interface_that_comes_again_is_attached_to_again() {
 #[test]
 fn another_layout_is_refused() {
     let place = Place::new("layout");
-    drop(Balancer::open(place.folder()).expect("loads"));
-    let map = MapData::from_pin(place.0.join("maps/SETTINGS")).expect("pinned");
+    drop(place.balancer());
+    let map = MapData::from_pin(place.path().join("maps/SETTINGS")).expect("pinned");
     let mut settings: Array<_, Settings> = Map::Array(map).try_into().expect("an array");
     settings.set(0, Settings { layout: 17, ..Settings::default() }, 0).expect("written");
     let refused = Balancer::open(place.folder()).map(drop).expect_err("refused");
     assert!(matches!(refused, LoadError::Pin(PinError::Layout { found: 17, .. })), "{refused}");
     // Maps that were never finished are nothing.
     settings.set(0, Settings::default(), 0).expect("written");
-    assert!(!Balancer::open(place.folder()).expect("loads").adopted());
+    assert!(!place.balancer().adopted());
 }
 
 #[test]
 fn who_cannot_be_attached_to_is_told_why() {
     namespace::enter();
     let (place, other) = (Place::new("held"), Place::new("holder"));
-    let mut balancer = Balancer::open(place.folder()).expect("loads");
+    let mut balancer = place.balancer();
     let mut holder = Balancer::open(other.folder()).expect("loads");
     holder.attach(&[("out", Wish::Native)]).expect("attached");
     let held = balancer.attach(&[("out", Wish::Auto)]).map(drop).expect_err("refused");
@@ -165,6 +143,7 @@ fn every_map_is_pinned_or_scratch() {
     let ebpf = aya::Ebpf::load(l4::programs::BALANCER).expect("root");
     let scratch = ["NOTES", "PROBES", "PROBE_STREAMS", "ANSWERS", "BUDGETS", "FLOOD", "TCP_COPY", "SOURCES"];
     let all: BTreeSet<&str> = ebpf.maps().map(|(name, _)| name).filter(|name| !name.starts_with('.')).collect();
-    let known: BTreeSet<&str> = MAPS.iter().copied().chain(scratch).collect();
+    let lines = l4::programs::HAS_LOG.then_some(["AYA_LOGS", "LINE"]).into_iter().flatten();
+    let known: BTreeSet<&str> = MAPS.iter().copied().chain(scratch).chain(lines).collect();
     assert_eq!(all, known);
 }

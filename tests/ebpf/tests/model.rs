@@ -10,15 +10,15 @@ use abi::{
 use aya::TestRun as _;
 use aya::programs::TestRunOptions;
 use config::{Cluster, Endpoint, Snapshot, compile, load_text};
+use ebpf::Place;
 use ebpf::packet::{ACK, CLIENT_MAC, OWN_MAC, SYN, V4, V6, frame, ipv4, ipv6, tcp, udp};
 use ebpf::world::{address, ip};
 use fastrand::Rng;
-use l4::{Balancer, Folder, Machine, Plan, Slots, Wishes};
+use l4::{Balancer, Machine, Plan, Slots, Wishes};
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
-use std::process;
+use std::path::Path;
 
 const CHANGES: u32 = 100;
 const PACKETS: u32 = 1_000;
@@ -261,20 +261,10 @@ impl<'a> To<'a> {
     }
 }
 
-/// Maps of the test's own, gone with it.
-struct Place(PathBuf);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        Folder::at(self.0.clone()).remove().expect("removed");
-    }
-}
-
 #[test]
 fn the_model_agrees() {
-    drop(Folder::of_instance("mounted").expect("root"));
-    let place = Place(PathBuf::from(format!("{}/sluice-model-{}", l4::ROOT, process::id())));
-    let mut balancer = Balancer::open(Folder::at(place.0.clone())).expect("loads");
+    let place = Place::new("model");
+    let mut balancer = place.balancer();
     let mut random = Rng::with_seed(SEED);
     let (mut model, mut plan, mut states, mut now_s) = (Model::default(), Plan::default(), [[WELL; 6]; 3], 1_000);
     let mut seen = HashMap::new();

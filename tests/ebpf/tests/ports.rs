@@ -1,10 +1,10 @@
 //! Exact ports: found in their cells, and found when another port has their cell.
 
 use abi::{MODE_DSR, PortKey, Service, VIA_L2, protocols};
+use ebpf::Place;
 use ebpf::kernel::{Kernel, Verdict};
 use ebpf::packet::{ACK, CLIENT_MAC, OWN_MAC, V4, frame, ipv4, tcp};
 use ebpf::world::{CLIENT4, VIP4, address, ip};
-use l4::{Balancer, Folder};
 
 fn key(port: u16) -> PortKey {
     PortKey::new(address(VIP4), protocols::TCP, port)
@@ -27,10 +27,8 @@ fn neighbours() -> (u16, u16) {
 
 #[test]
 fn ports_that_meet_in_a_cell_are_all_found() {
-    let folder = format!("{}/sluice-test-ports-{}", l4::ROOT, std::process::id());
-    drop(Folder::of_instance("mounted").expect("root"));
-    let mut balancer = Balancer::open(Folder::at(folder.clone().into())).expect("loads");
-    let mut kernel = Kernel::over(folder.as_ref());
+    let place = Place::new("ports");
+    let (mut balancer, mut kernel) = (place.balancer(), place.kernel());
     ebpf::world::furnish(&mut kernel, Service { mode: MODE_DSR, via: VIA_L2, ..Service::default() }, 1);
     let verdict = |kernel: &Kernel, port: u16| {
         let ends = (ip(CLIENT4), ip(VIP4));
@@ -56,5 +54,4 @@ fn ports_that_meet_in_a_cell_are_all_found() {
     balancer.put_port(key(second), ebpf::world::SERVICE).expect("written");
     assert_eq!(verdict(&kernel, second), Verdict::Transmit);
     drop(balancer);
-    assert!(Folder::at(folder.into()).remove().expect("removed"));
 }

@@ -8,7 +8,9 @@ use crate::programs;
 use crate::{hops, path};
 use aya::maps::{Map, MapError};
 use aya::programs::{ProgramError, Xdp};
-use aya::{Ebpf, EbpfError, EbpfLoader};
+use aya::{Ebpf, EbpfError};
+use aya_log::EbpfLogger;
+use log::Log;
 use std::io;
 
 /// The program's name in the object.
@@ -50,6 +52,8 @@ pub struct Balancer {
     ebpf: Ebpf,
     folder: Folder,
     adopted: bool,
+    /// What it says of packets, where it was built to.
+    lines: Option<EbpfLogger<&'static dyn Log>>,
 }
 
 /// Why the kernel layer cannot be.
@@ -82,10 +86,11 @@ pub enum LoadError {
 }
 
 impl Balancer {
-    /// Load the programs of this binary over the maps in `folder`: those of an earlier process of the same layout, or new ones.
+    /// Load the programs of this binary over the maps in `folder`: those of an earlier process of the same layout, or new ones. What they say of
+    /// packets is settled here, by the level that `log` has now.
     pub fn open(folder: Folder) -> Result<Self, LoadError> {
         let left = folder.prepare()?;
-        let mut loader = EbpfLoader::new();
+        let mut loader = programs::loader();
         for name in MAPS {
             loader.map_pin_path(name, folder.map(name));
         }
@@ -95,7 +100,8 @@ impl Balancer {
             let asked: &mut Xdp = ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?.try_into()?;
             asked.load()?;
         }
-        let mut balancer = Self { ebpf, folder, adopted: left == Left::Maps };
+        let lines = EbpfLogger::init(&mut ebpf).ok();
+        let mut balancer = Self { ebpf, folder, adopted: left == Left::Maps, lines };
         if !balancer.adopted {
             // From now on they are ours, even if nothing else is ever written.
             balancer.array("SETTINGS")?.set(0, abi::Settings { layout: abi::LAYOUT, ..abi::Settings::default() }, 0)?;
@@ -111,6 +117,14 @@ impl Balancer {
     /// Attach to these interfaces and to no others. What an earlier process had attached is taken over without a gap.
     pub fn attach(&mut self, interfaces: &[(&str, Wish)]) -> Result<Vec<Attachment>, LoadError> {
         attach::attach_all(program(&mut self.ebpf)?, &self.folder, interfaces)
+    }
+
+    /// Hands what the program said since the last time to `log`'s logger: a line a packet in debug builds at `debug`, else nothing. Lines that
+    /// find no room (128 KiB) are lost.
+    pub fn say(&mut self) {
+        if let Some(lines) = &mut self.lines {
+            lines.flush();
+        }
     }
 
     /// The program itself, to be run on packets in tests and measured.

@@ -2,6 +2,8 @@
 //!
 //! They are data here: whoever has the binary has the programs of the same layout, and no compiler is needed where it runs.
 
+use aya::EbpfLoader;
+
 /// Forwards packets: to be attached to a balancer's interfaces.
 pub static BALANCER: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/balancer"));
 
@@ -16,3 +18,16 @@ pub static YARDSTICK: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"
 
 /// Sends on what joined sockets receive: one for each worker.
 pub static REDIRECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/redirect"));
+
+/// Whether the balancer can say what it does with each packet: in debug builds (`ebpf/prog/src/bin/balancer/log.rs`).
+pub const HAS_LOG: bool = cfg!(kernel_log);
+
+/// A loader of them that has them say what `log`'s level asks for at this moment.
+pub fn loader() -> EbpfLoader<'static> {
+    /// The level's numbers are the same on both sides.
+    static LEVELS: [u8; 6] = [0, 1, 2, 3, 4, 5];
+    let mut loader = EbpfLoader::new();
+    // Most have no such constant, and what is shipped has none at all.
+    loader.override_global(aya_log::LEVEL, &LEVELS[log::max_level() as usize], false);
+    loader
+}

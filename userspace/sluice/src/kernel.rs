@@ -129,6 +129,7 @@ impl Kernel {
             }
             let probed = self.probe(engine);
             let hopped = self.follow_hops();
+            self.balancer.say();
             let weighed = self.steer.as_mut().map_or(Ok(()), Steer::weigh);
             let ticked = if ticks_at <= now() {
                 (tick, ticks_at) = (tick.wrapping_add(1), now() + TICK);

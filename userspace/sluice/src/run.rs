@@ -12,6 +12,11 @@ use control::{Candidate, Doors, Ending, Engine, Handles};
 use core::{num::NonZeroUsize, time::Duration};
 use io::uring::Forced;
 use stats::Hub;
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
 use worker::{Fleet, FleetOptions};
 
 use crate::{
@@ -44,6 +49,10 @@ pub(crate) struct Options {
     /// Let the kernel write core dumps: they hold whatever is in memory, keys and requests too
     #[arg(long)]
     allow_core: bool,
+    /// What is said on standard error: `error`, `warn`, `info`, `debug` or `trace`, or `off`. In debug builds the kernel layer says at `debug` what becomes
+    /// of each packet
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    log_level: LevelFilter,
     /// Do without a feature of the engine, as on a kernel that lacks it; may be given several times
     #[arg(long, value_name = "FEATURE")]
     without: Vec<String>,
@@ -51,7 +60,7 @@ pub(crate) struct Options {
 
 /// The process's life.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_target(false).init();
+    start_log(options.log_level);
     let mut forced = Forced::default();
     options.without.iter().try_for_each(|name| forced.set(name)).map_err(anyhow::Error::msg)?;
     let Some(candidate) = commands::read(&options.config) else { return Ok(ExitCode::FAILURE) };
@@ -76,6 +85,15 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         Ending::Forced => tracing::warn!("ended before everything under way was finished"),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Lines on standard error from now on, ours and the kernel layer's; not those of the loader of programs, which tells of each instruction that it
+/// touches.
+fn start_log(level: LevelFilter) {
+    let loader = level.min(LevelFilter::INFO);
+    let filter = Targets::new().with_default(level).with_target("aya", loader).with_target("aya_obj", loader);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_target(false);
+    tracing_subscriber::registry().with(filter).with(lines).init();
 }
 
 /// The kernel layer, where there are VIPs. Without the rights for it the listeners are served all the same, and that is said; a process that would

@@ -14,6 +14,7 @@ mod fragment;
 mod guard;
 mod hop;
 mod icmp;
+mod log;
 mod maps;
 mod nat;
 mod probe;

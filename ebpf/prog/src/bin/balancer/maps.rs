@@ -16,6 +16,8 @@ use aya_ebpf::btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, LruHashMap, PerCp
 use aya_ebpf::macros::btf_map;
 use aya_ebpf::maps::ring_buf::RingBufEntry;
 use prog::parse::Parsed;
+#[cfg(feature = "log")]
+use prog::verdict::Verdict;
 
 /// One cluster's slots.
 type Table = Array<SlotPair, { SLOT_PAIRS as usize }>;
@@ -90,6 +92,9 @@ static ANSWERS: RingBuf<ProbeAnswer, { limits::PROBE_ANSWERS_BYTES as usize }> =
 static BUDGETS: PerCpuArray<Spent, 8> = PerCpuArray::new();
 #[btf_map]
 static NOTES: PerCpuArray<Parsed, 1> = PerCpuArray::new();
+#[cfg(feature = "log")]
+#[btf_map]
+static LINE: PerCpuArray<Line, 1> = PerCpuArray::new();
 #[btf_map]
 static SERVICE_COUNTERS: PerCpuArray<Counters, { limits::SERVICES as usize }> = PerCpuArray::new();
 #[btf_map]
@@ -362,6 +367,24 @@ pub(crate) fn note(parsed: &Parsed) -> Option<&'static Parsed> {
     unsafe { note.write_volatile(*parsed) };
     // SAFETY: just written.
     Some(unsafe { &*note })
+}
+
+/// What a line says of a packet.
+#[cfg(feature = "log")]
+pub(crate) struct Line {
+    /// Whose it was when it came; zero where it could not be read.
+    pub(crate) flow: FlowKey,
+    /// What became of it.
+    pub(crate) verdict: Verdict,
+}
+
+/// The line of the packet that this CPU has. Who says it finds it here, for the reason that [`note`] has: the verifier walks through that once, and
+/// not for each way that a packet may have gone.
+#[cfg(feature = "log")]
+#[inline(always)]
+pub(crate) fn line() -> Option<&'static mut Line> {
+    // SAFETY: as in `spent`.
+    LINE.get_ptr_mut(0).map(|line| unsafe { &mut *line })
 }
 
 /// A service's counters on this CPU.

@@ -5,7 +5,7 @@ use crate::icmp::{self, Message};
 use crate::nat::{self, Ends};
 use crate::slot::{self, Choice};
 use crate::vip::{self, Found};
-use crate::{cookie, count, fragment, guard, maps, probe, quic, reset, sample, straight};
+use crate::{cookie, count, fragment, guard, log, maps, probe, quic, reset, sample, straight};
 use abi::{
     Backend, FlowKey, MODE_DSR, MODE_NAT_GATEWAY, MODE_NAT_POOL, MODE_TERMINATE, Origin, Reason, Settings, protocols, service_flags,
 };
@@ -30,16 +30,20 @@ enum Whose {
 /// What the kernel is told of a packet.
 #[inline(always)]
 pub(crate) fn balance(context: *mut xdp_md) -> u32 {
-    match straight::go(&Packet::new(context)) {
-        Some(Ok(verdict)) => verdict.action(),
+    let packet = Packet::new(context);
+    log::came(&packet);
+    let verdict = match straight::go(&packet) {
+        Some(Ok(verdict)) => verdict,
         Some(Err(verdict)) => count_end(context, verdict),
         None => long(context),
-    }
+    };
+    log::went(&packet, verdict);
+    verdict.action()
 }
 
 /// All that the straight way does not take: a function of its own, so that the few registers that there are belong to the straight way.
 #[inline(never)]
-fn long(context: *mut xdp_md) -> u32 {
+fn long(context: *mut xdp_md) -> Verdict {
     let packet = Packet::new(context);
     match story(&packet) {
         Ok(verdict) | Err(verdict) => end(&packet, verdict),
@@ -47,20 +51,20 @@ fn long(context: *mut xdp_md) -> u32 {
 }
 
 #[inline(never)]
-fn count_end(context: *mut xdp_md, verdict: Verdict) -> u32 {
+fn count_end(context: *mut xdp_md, verdict: Verdict) -> Verdict {
     end(&Packet::new(context), verdict)
 }
 
 /// Whatever the end is, it is counted.
 #[inline(always)]
-fn end(packet: &Packet, verdict: Verdict) -> u32 {
+fn end(packet: &Packet, verdict: Verdict) -> Verdict {
     if let Some(reason) = verdict.reason() {
         count::number(reason);
         if verdict.is_drop() {
             sample::leave(packet, reason);
         }
     }
-    verdict.action()
+    verdict
 }
 
 /// From the frame to its end.
