@@ -75,6 +75,7 @@ reasons! {
     TranslatedBack false "translated_back" "A packet of an origin was translated back to its VIP.",
     ByRoutes false "by_routes" "The next hop to a backend was not written down: the kernel's routes were asked for the packet.",
     AnswersFull true "probe_answers_full" "An origin's answer to a probe found no room: they are not read fast enough.",
+    AnswerLong true "probe_answer_long" "An origin's answer to a probe is longer than any that it was let send.",
 }
 
 /// The size of `REASONS`: room for more without a new layout.

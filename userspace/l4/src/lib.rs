@@ -59,7 +59,6 @@ pub use pin::{Folder, PinError, ROOT};
 pub use plan::{Held, Kind, Machine, Plan, PlanFault, Wishes};
 pub use prober::{PROBES_AT_ONCE, Prober, Turned};
 pub use probes::{Door, Probes, Target};
-pub use question::{Client, Look};
 pub use redirect::Redirect;
 pub use samples::Samples;
 pub use slots::Slots;

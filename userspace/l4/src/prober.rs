@@ -13,7 +13,7 @@ use std::os::fd::OwnedFd;
 
 use abi::{PROBE_PORT_FIRST, PROBE_PORTS};
 use aya::maps::MapError;
-use config::{Cluster, Endpoint, Snapshot};
+use config::{Cluster, Endpoint, Look, Snapshot};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with, sockopt};
@@ -23,7 +23,7 @@ use crate::load::{Balancer, LoadError};
 use crate::path::{self, Answer, NoWay, Path};
 use crate::plan::Plan;
 use crate::probes::{ANSWER_LOOK, Door, Probes, Target};
-use crate::question::{Client, Heard, Question, Why};
+use crate::question::{Heard, Question, Why};
 use crate::streams::{STREAM_LOOK, Streams};
 
 /// Questions that may wait for their answers at once; more begin later.
@@ -139,8 +139,8 @@ impl Prober {
         due.min(look).min(stream).min(most)
     }
 
-    /// Takes the answers that are there, and asks what is due.
-    pub fn turn(&mut self, balancer: &mut Balancer, plan: &Plan, client: &dyn Client, now: Duration) -> Result<Vec<Turned>, MapError> {
+    /// Takes the answers that are there, and asks what is due. `engine` looks, elsewhere and without having this wait, at what takes more than a packet.
+    pub fn turn(&mut self, balancer: &mut Balancer, plan: &Plan, engine: &dyn Fn(Look), now: Duration) -> Result<Vec<Turned>, MapError> {
         self.streams.turn(&mut self.path, balancer, now)?;
         let looks = now >= self.look_at;
         if looks {
@@ -151,7 +151,7 @@ impl Prober {
             let is_late = waiting.until <= now;
             let heard = match &mut waiting.by {
                 By::Question(question) => {
-                    let heard = question.heard(&mut self.streams, client, is_late);
+                    let heard = question.heard(&mut self.streams, engine, is_late);
                     if heard.is_some() {
                         question.end(&mut self.streams);
                     }

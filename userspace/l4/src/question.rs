@@ -4,41 +4,16 @@
 //! way it comes to the origin.
 
 use alloc::borrow::Cow;
-use alloc::string::String;
 use core::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::sync::mpsc;
 
-use config::{ClusterSlot, HealthCheck, Name};
+use config::{ClusterSlot, HealthCheck, Look};
 
 use crate::probes::Target;
 use crate::streams::{Ends, State, Streams};
 
 /// Why an origin is not well.
 pub(crate) type Why = Cow<'static, str>;
-
-/// One look at an endpoint.
-#[derive(Debug)]
-pub struct Look {
-    /// Its cluster.
-    pub cluster: ClusterSlot,
-    /// Its name.
-    pub endpoint: Name,
-    /// What is asked.
-    pub check: HealthCheck,
-    /// Whom a client would ask: the VIP, or the origin itself.
-    pub to: SocketAddr,
-    /// The connection to it; `None`: it is to be made.
-    pub over: Option<OwnedFd>,
-    /// Told whether it is well, or why not; dropped, when nobody could look.
-    pub answer: mpsc::Sender<Result<(), String>>,
-}
-
-/// Who looks.
-pub trait Client: Send {
-    /// Looks, elsewhere: this never waits.
-    fn look(&self, look: Look);
-}
 
 /// What is known of a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,8 +46,8 @@ impl Question {
         Self { stream, look: Some(look), answer }
     }
 
-    /// What is known of it; asks as soon as that can be.
-    pub(crate) fn heard(&mut self, streams: &mut Streams, client: &dyn Client, is_late: bool) -> Option<Heard> {
+    /// What is known of it; has the engine look as soon as that can be.
+    pub(crate) fn heard(&mut self, streams: &mut Streams, engine: &dyn Fn(Look), is_late: bool) -> Option<Heard> {
         if let Some(ends) = self.stream
             && self.look.is_some()
         {
@@ -91,7 +66,7 @@ impl Question {
                     Err(_) => return Some(Heard::Unasked),
                 }
             }
-            client.look(look);
+            engine(look);
         }
         match self.answer.try_recv() {
             Ok(answer) => Some(Heard::Answer(answer.map_err(Cow::Owned))),

@@ -37,4 +37,4 @@ pub use connection::serve;
 pub use health::Health;
 pub use house::{House, HouseOptions, Shared};
 pub use listener::Listener;
-pub use probe::{Look, look_for};
+pub use probe::look_for;

@@ -3,13 +3,13 @@
 //! Each look is a connection of its own: that the endpoint accepts is a part of what is asked. What it costs stands outside the cluster's limits, or a
 //! full endpoint would be taken for a dead one.
 
-use core::{fmt, future::poll_fn, net::SocketAddr, ops::RangeInclusive, pin::pin, task::Poll};
+use core::{fmt, future::poll_fn, ops::RangeInclusive, pin::pin, task::Poll};
 use exchange::{Arrival, Conn, Exchange, Settings, Transport};
 use io::Descriptor;
 use model::{Address, Body, Cause, Fault, Head, Method, Part, RequestLine, Scheme, Start, Text};
 use std::rc::Rc;
 
-use config::{ClusterSlot, HealthCheck, HealthKind, Name, Protocol};
+use config::{HealthCheck, HealthKind, Look, Protocol};
 
 use crate::{Cluster, Endpoint, House, grpc, proxy_protocol};
 
@@ -21,22 +21,6 @@ const GRPC_PATH: &[u8] = b"/grpc.health.v1.Health/Check";
 const ANSWER_BYTES_MAX: usize = 1024;
 /// The answer that it serves: no compression, two bytes, field 1 of them SERVING.
 const SERVING: &[u8] = &[0, 0, 0, 0, 2, 8, 1];
-
-/// One look that somebody else wants, at an endpoint that is asked by another way than requests take.
-pub struct Look {
-    /// Its cluster.
-    pub cluster: ClusterSlot,
-    /// Its name.
-    pub endpoint: Name,
-    /// What is asked.
-    pub check: HealthCheck,
-    /// Whom a client would ask.
-    pub to: SocketAddr,
-    /// The connection to it; `None`: it is to be made.
-    pub over: Option<Descriptor>,
-    /// Told whether it is well, or why not; dropped, when the configuration has no such endpoint any more.
-    pub answer: Box<dyn FnOnce(Result<(), String>) + Send>,
-}
 
 /// Why an endpoint is not well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,9 +74,10 @@ pub(crate) async fn look(house: &House, cluster: &Cluster, endpoint: &Endpoint, 
 pub async fn look_for(house: &House, look: Look) {
     let Some(cluster) = house.cluster(look.cluster) else { return };
     let Some(endpoint) = cluster.endpoints().iter().find(|endpoint| endpoint.config.name == look.endpoint) else { return };
-    let patient = Patient { cluster: &cluster, endpoint, address: Address::Tcp(look.to), over: look.over };
+    let patient = Patient { cluster: &cluster, endpoint, address: Address::Tcp(look.to), over: look.over.map(Descriptor::Kernel) };
     let found = look_at(house, patient, &look.check).await;
-    (look.answer)(found.map_err(|illness| illness.to_string()));
+    // Who asked may have given up.
+    let _told = look.answer.send(found.map_err(|illness| illness.to_string()));
 }
 
 /// Who is asked, and where.

@@ -12,14 +12,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use config::{Attach, Cluster, Endpoint, L4, Snapshot};
-use l4::{Balancer, Client, Folder, Hops, Machine, Mode, Neighbours, Plan, Prober, Wish, Wishes};
+use l4::{Balancer, Folder, Hops, Machine, Mode, Neighbours, Plan, Prober, Wish, Wishes};
 use nix::{
     ifaddrs::getifaddrs,
     sys::socket::{SockaddrIn, SockaddrIn6},
 };
 use rustix::time::{ClockId, clock_gettime};
 use stats::Hub;
-use worker::{Look, Lookers};
+use worker::Lookers;
 
 use crate::guards::Guards;
 use crate::kernel_stats::KernelStats;
@@ -63,18 +63,6 @@ struct Order {
     done: mpsc::Sender<Result<(), String>>,
 }
 
-/// The workers, whose client asks what takes more than a packet.
-struct Engine(Lookers);
-
-impl Client for Engine {
-    fn look(&self, look: l4::Look) {
-        let l4::Look { cluster, endpoint, check, to, over, answer } = look;
-        // Who asked may have given up.
-        let answer = Box::new(move |answered| drop(answer.send(answered)));
-        self.0.look(Look { cluster, endpoint, check, to, over: over.map(io::Descriptor::Kernel), answer });
-    }
-}
-
 impl Kernel {
     /// Loads the programs, or takes over what an earlier process left, and has packets of the VIPs forwarded.
     pub(crate) fn open(snapshot: &Arc<Snapshot>) -> Result<Self> {
@@ -108,12 +96,12 @@ impl Kernel {
     /// Begins to keep it, on a thread with the rights of the one that calls.
     pub(crate) fn start(mut self, hub: &Hub, lookers: Lookers) -> Result<KernelDesk> {
         let (orders, inbox) = mpsc::channel();
-        let (hub, engine) = (hub.clone(), Engine(lookers));
-        let thread = thread::Builder::new().name("kernel".to_owned()).spawn(move || self.keep(&inbox, &hub, &engine));
+        let hub = hub.clone();
+        let thread = thread::Builder::new().name("kernel".to_owned()).spawn(move || self.keep(&inbox, &hub, &lookers));
         Ok(KernelDesk { orders: Some(orders), thread: Some(thread.context("no thread for the kernel layer")?) })
     }
 
-    fn keep(&mut self, inbox: &mpsc::Receiver<Order>, hub: &Hub, engine: &Engine) {
+    fn keep(&mut self, inbox: &mpsc::Receiver<Order>, hub: &Hub, lookers: &Lookers) {
         let mut stats = KernelStats::new(hub);
         let (mut tick, mut ticks_at) = (0_u32, now());
         loop {
@@ -127,7 +115,7 @@ impl Kernel {
                 Err(mpsc::RecvTimeoutError::Disconnected) => return self.end(),
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
             }
-            let probed = self.probe(engine);
+            let probed = self.probe(lookers);
             let hopped = self.follow_hops();
             self.balancer.say();
             let weighed = self.steer.as_mut().map_or(Ok(()), Steer::weigh);
@@ -153,8 +141,8 @@ impl Kernel {
     }
 
     /// Asks and hears backends; slots move when one came up or went down.
-    fn probe(&mut self, engine: &Engine) -> Result<()> {
-        let turned = self.prober.turn(&mut self.balancer, &self.plan, engine, now())?;
+    fn probe(&mut self, lookers: &Lookers) -> Result<()> {
+        let turned = self.prober.turn(&mut self.balancer, &self.plan, &|look| lookers.look(look), now())?;
         for l4::Turned { target, is_up, why } in &turned {
             let (endpoint, cluster, vip) = (&target.endpoint, &target.cluster, &target.vip);
             if *is_up {

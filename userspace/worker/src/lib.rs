@@ -11,7 +11,6 @@ mod sockets;
 mod worker;
 
 pub use fleet::{Fleet, FleetOptions, LOOKS_UNREAD_MAX, Listening, Lookers, StartError};
-pub use proxy::Look;
 pub use pulse::Pulse;
 pub use sockets::{Opened, Sockets};
 pub use worker::{Change, Worker};

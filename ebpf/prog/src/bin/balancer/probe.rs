@@ -69,7 +69,7 @@ fn give_up(packet: &Packet, parsed: &Parsed, acknowledgement: u32) -> Verdict {
     }
     let length = usize::from(parsed.bytes);
     if length > PROBE_ANSWER_BYTES {
-        return Verdict::drop(Reason::AnswersFull);
+        return Verdict::drop(Reason::AnswerLong);
     }
     let Some(mut entry) = maps::answer() else { return Verdict::drop(Reason::AnswersFull) };
     let answer: *mut ProbeAnswer = entry.as_mut_ptr();
