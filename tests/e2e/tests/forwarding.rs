@@ -2,7 +2,7 @@
 //! `smuggling.rs`, what the codec alone makes of bytes in its own tables.
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
-use e2e::{Client, Scripted, Setup, Sluice, free_address};
+use e2e::{Client, Scripted, Setup, Sluice, Target, Wire, free_address};
 use std::{collections::HashMap, net::SocketAddr};
 
 fn start(script: impl Fn(&mut e2e::Turn) + Send + Sync + 'static) -> (SocketAddr, Scripted, Sluice) {
@@ -45,6 +45,12 @@ const REQUESTS: &[(&str, &str, &str)] = &[
     ("9110 7.8 an upgrade to what we do not speak", "GET / HTTP/1.1\r\nhost: a.test\r\nconnection: upgrade\r\nupgrade: irc/6.9\r\n\r\n", "GET / HTTP/1.1 | host: a.test"),
     ("9110 10.1.4", "GET / HTTP/1.1\r\nhost: a.test\r\nte: deflate;q=0.5, trailers\r\nconnection: te\r\n\r\n", "GET / HTTP/1.1 | host: a.test | te: trailers | connection: te"),
     ("9110 10.1.4 codings end here", "GET / HTTP/1.1\r\nhost: a.test\r\nte: deflate\r\nconnection: te\r\n\r\n", "GET / HTTP/1.1 | host: a.test"),
+    // How often it may be forwarded (RFC 9110 §7.6.2).
+    ("9110 7.6.2", "OPTIONS /a HTTP/1.1\r\nhost: a.test\r\nMAX-forwards: 10\r\nx: 1\r\n\r\n", "OPTIONS /a HTTP/1.1 | host: a.test | max-forwards: 9 | x: 1"),
+    ("9110 7.6.2 the last time", "OPTIONS * HTTP/1.1\r\nhost: a.test\r\nmax-forwards: 01\r\n\r\n", "OPTIONS * HTTP/1.1 | host: a.test | max-forwards: 0"),
+    ("9110 7.6.2 as often as we can count", "TRACE / HTTP/1.1\r\nhost: a.test\r\nmax-forwards: 999999999999999999999\r\n\r\n", "TRACE / HTTP/1.1 | host: a.test | max-forwards: 9223372036854775806"),
+    ("9110 7.6.2 not said", "TRACE / HTTP/1.1\r\nhost: a.test\r\n\r\n", "TRACE / HTTP/1.1 | host: a.test"),
+    ("9110 7.6.2 other methods are not counted", "GET / HTTP/1.1\r\nhost: a.test\r\nmax-forwards: 0\r\n\r\n", "GET / HTTP/1.1 | host: a.test | max-forwards: 0"),
     // Content.
     ("9112 6.2", "POST / HTTP/1.1\r\nhost: a.test\r\ncontent-length: 3\r\n\r\nabc", "POST / HTTP/1.1 | host: a.test | content-length: 3 > abc"),
     ("9110 8.6 zeros in front", "POST / HTTP/1.1\r\nhost: a.test\r\ncontent-length: 003\r\n\r\nabc", "POST / HTTP/1.1 | host: a.test | content-length: 3 > abc"),
@@ -78,6 +84,62 @@ fn requests() {
         let got = told(&seen.head) + if body.is_empty() { "" } else { " > " } + &body;
         assert_eq!(got, *expect, "{rule}");
         assert!(origin.all().is_empty(), "{rule}: one request is one");
+    }
+}
+
+/// What may not be forwarded any more is answered here, whatever the HTTP version, and the connection goes on.
+#[test]
+fn requests_that_end_here() {
+    let (web, origin, sluice) = start(|turn| while turn.request().is_some() {});
+    for (method, path, values, status, reason) in [
+        ("OPTIONS", "/a", &["0"][..], 200, ""),
+        ("OPTIONS", "*", &["0"], 200, ""),
+        ("OPTIONS", "/a", &["000"], 200, ""),
+        ("TRACE", "/a", &["0"], 501, "not_implemented"),
+        // What cannot be counted.
+        ("OPTIONS", "/a", &[""], 400, "malformed_head"),
+        ("OPTIONS", "/a", &["-1"], 400, "malformed_head"),
+        ("OPTIONS", "*", &["5, 5"], 400, "malformed_head"),
+        ("TRACE", "/a", &["5", "5"], 400, "malformed_head"),
+    ] {
+        let case = format!("{method} {path} {values:?}");
+        let mut client = Client::connect(web);
+        let fields = values.iter().map(|value| format!("max-forwards: {value}\r\n")).collect::<Vec<_>>().concat();
+        for _ in 0..2 {
+            client.send(format!("{method} {path} HTTP/1.1\r\nhost: a.test\r\n{fields}\r\n"));
+            let response = client.response();
+            assert_eq!((response.status(), response.reason(), response.field("connection")), (status, reason, None), "{case}");
+        }
+        let mut wire = Wire::connect(web, None);
+        wire.greet();
+        let fields = values.iter().map(|value| format!(" max-forwards={}", value.replace(' ', "_"))).collect::<Vec<_>>().concat();
+        let fields = format!(":method={method} :scheme=SCHEME :path={path} :authority=HOST{fields}");
+        let script =
+            format!("headers 1 es eh {fields}; > head 1 {status}; headers 3 es eh {fields}; > head 3; ping h2-spec!; > pong h2-spec!");
+        wire.play(&script, Target { scheme: "http", authority: "a.test" }).unwrap_or_else(|instead| panic!("{case}: {instead}"));
+    }
+    assert!(origin.all().is_empty(), "none of them is the origin's");
+    assert_eq!((sluice.metrics().faults("not_implemented"), sluice.metrics().faults("malformed_head")), (4, 16));
+}
+
+/// Over HTTP/2 a request counts as over HTTP/1.
+#[test]
+fn hops_of_http_2_are_counted() {
+    let (web, origin, _sluice) = start(|turn| {
+        while turn.request().is_some() {
+            turn.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+        }
+    });
+    let mut wire = Wire::connect(web, None);
+    wire.greet();
+    for (stream, method, path, before, after) in
+        [(1, "OPTIONS", "/a", "7", "6"), (3, "TRACE", "/b", "1", "0"), (5, "OPTIONS", "*", "2", "1")]
+    {
+        let script = format!(
+            "headers {stream} es eh :method={method} :scheme=SCHEME :path={path} :authority=HOST max-forwards={before}; > head {stream} 200"
+        );
+        wire.play(&script, Target { scheme: "http", authority: "a.test" }).unwrap();
+        assert_eq!(told(&origin.next().head), format!("{method} {path} HTTP/1.1 | host: a.test | max-forwards: {after}"));
     }
 }
 

@@ -104,11 +104,30 @@ impl Exchange {
         }
     }
 
+    /// Whether a client that asks for a tunnel takes every answer of success for a yes (RFC 8441 §5), not 101 alone.
+    pub fn success_opens_tunnel(&self) -> bool {
+        matches!(self.conn.http, Http::Multiplex(_))
+    }
+
+    /// Whether an origin that agrees to WebSocket proves that it has understood (RFC 6455 §4.2.2); else the protocol beneath does (RFC 8441 §5).
+    pub fn proves_upgrade(&self) -> bool {
+        matches!(self.conn.http, Http::Serial(_))
+    }
+
     /// Whether the peer's message is complete.
     pub fn received(&self) -> bool {
         match &self.conn.http {
             Http::Serial(serial) => serial.received(),
             Http::Multiplex(_) => self.inlet.get().is_some_and(|inlet| inlet.has_ended()),
+        }
+    }
+
+    /// Whether the peer has all of our message although its End was not sent: so it is over HTTP/1 when the length that was announced is reached.
+    /// Over HTTP/2 only the End makes a message complete (RFC 9113 §8.1).
+    pub fn owes_only_end(&self) -> bool {
+        match &self.conn.http {
+            Http::Serial(serial) => serial.owes_only_end(),
+            Http::Multiplex(_) => false,
         }
     }
 

@@ -154,7 +154,6 @@ impl Multiplex {
                 Poll::Ready(_) => {
                     let fault = state.codec.eof().err();
                     self.break_off(state, fault);
-                    state.arrivals.push_back(Err(Arrival::Over(fault)));
                 }
             }
             if state.codec.has_output() {
@@ -171,10 +170,7 @@ impl Multiplex {
             match state.codec.receive(&mut chunk, self.ring.now()) {
                 Ok(Some(event)) => self.handle(state, event),
                 Ok(None) => return,
-                Err(fault) => {
-                    self.break_off(state, Some(fault));
-                    return state.arrivals.push_back(Err(Arrival::Over(Some(fault))));
-                }
+                Err(fault) => return self.break_off(state, Some(fault)),
             }
         }
     }
@@ -211,16 +207,18 @@ impl Multiplex {
         inlet
     }
 
-    /// The connection is over: nothing comes any more for anyone. What a client did wrong is counted once, with the connection: to its requests
-    /// it is gone.
+    /// The connection is over, by a fault if there is one: nothing comes any more for anyone.
     fn break_off(&self, state: &mut State, fault: Option<Fault>) {
-        let gone = if state.codec.is_server() { Fault::client(Cause::DownstreamReset) } else { Fault::origin(Cause::UpstreamReset) };
-        state.broken = Some(fault.unwrap_or(gone));
         let is_response = !state.codec.is_server();
-        let fault = if is_response { fault.unwrap_or(gone) } else { gone };
+        let gone = if is_response { Fault::origin(Cause::UpstreamReset) } else { Fault::client(Cause::DownstreamReset) };
+        let broken = fault.unwrap_or(gone);
+        state.broken = Some(broken);
+        state.arrivals.push_back(Err(Arrival::Over(fault)));
         self.greeting.notify(&self.ring);
+        // (What a client did wrong is counted once, with the connection: to its requests it is gone.)
+        let told = if is_response { broken } else { gone };
         for (_, inlet) in &state.inlets {
-            inlet.fail(fault, is_response, &self.ring);
+            inlet.fail(told, is_response, &self.ring);
         }
     }
 

@@ -43,6 +43,10 @@ impl Serial {
         self.codec.borrow().receiving_done()
     }
 
+    pub(crate) fn owes_only_end(&self) -> bool {
+        self.codec.borrow().owes_only_end()
+    }
+
     pub(crate) fn close_after(&self) {
         self.codec.borrow_mut().close_after();
     }

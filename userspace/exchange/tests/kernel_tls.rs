@@ -9,31 +9,17 @@ use io::{
 };
 use model::{Address, Instant};
 use std::{rc::Rc, sync::Arc};
-use tls::{Authorities, Certificate, Client, ClientSettings, Server, ServerSettings, Verification, Version};
+use tls::{Client, Version};
+
+mod relay;
+
+use relay::{body, settings};
 
 const WEB: &str = "10.0.0.1:443";
 const ORIGIN: &str = "10.0.0.2:80";
 
 fn address(text: &str) -> Address {
     Address::Tcp(text.parse().unwrap())
-}
-
-fn settings(version: Version) -> (Arc<Server>, Arc<Client>) {
-    let (ca, chain, key) = (
-        include_bytes!("../../../tests/sim/data/ca.pem"),
-        include_bytes!("../../../tests/sim/data/relay.pem"),
-        include_bytes!("../../../tests/sim/data/relay.key"),
-    );
-    let mut server = ServerSettings::new(vec![Arc::new(Certificate::from_pem(chain, key, None).unwrap())]);
-    server.keeps_keys = true;
-    (server.protocol.version_min, server.protocol.version_max) = (version, version);
-    let authorities = Arc::new(Authorities::from_pem(ca).unwrap());
-    let client = ClientSettings::new(Verification::Name(authorities));
-    (Arc::new(Server::compile(&server).unwrap()), Arc::new(Client::compile(&client).unwrap()))
-}
-
-fn body(count: usize) -> Vec<u8> {
-    (0..count).map(|at| (at % 251).to_le_bytes()[0]).collect()
 }
 
 /// What the client read, and how that ended.
@@ -101,7 +87,7 @@ fn a_body_arrives_whole_whoever_seals_it() {
         let world = World::new(Chaos { buffers: 8, buffer_bytes: 4_096, ..chaos });
         let host = world.host("all");
         let rings = [Ring::sim(Sim::new(&world, host)), Ring::sim(Sim::with_buffers(&world, host, 64, 16_384))];
-        let (server, client_settings) = settings(if seed % 2 == 0 { Version::Tls12 } else { Version::Tls13 });
+        let (server, client_settings) = settings(if seed % 2 == 0 { Version::Tls12 } else { Version::Tls13 }, &[]);
         let mut random = Random::new(seed);
         let (size, by_hand) = (random.below(200_000), random.below(60_000));
         let got = client(&rings[1], client_settings, Duration::from_micros(random.below(3_000) as u64));
@@ -149,7 +135,7 @@ fn only_what_was_asked_for() {
     let world = World::new(Chaos { refuse_cipher: Chance(0), ..Chaos::calm() });
     let host = world.host("all");
     let ring = Ring::sim(Sim::new(&world, host));
-    let (_, client) = settings(Version::Tls13);
+    let (_, client) = settings(Version::Tls13, &[]);
     let web = ring.listen(world.listen(host, address(WEB)).unwrap());
     let done = Rc::new(RefCell::new(None));
     let (told, connecting) = (Rc::clone(&done), ring.clone());

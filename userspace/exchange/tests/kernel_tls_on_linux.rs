@@ -17,27 +17,13 @@ use std::{
     sync::Arc,
     thread,
 };
-use tls::{Authorities, Certificate, Client, ClientSettings, Server, ServerSettings, Session, Verification, Version};
+use tls::{Client, Session, Version};
+
+mod relay;
+
+use relay::{body, settings};
 
 const BODY_BYTES: usize = 8 << 20;
-
-fn body() -> Vec<u8> {
-    (0..BODY_BYTES).map(|at| (at % 251).to_le_bytes()[0]).collect()
-}
-
-fn settings(version: Version, suite: &str) -> (Arc<Server>, Arc<Client>) {
-    let (ca, chain, key) = (
-        include_bytes!("../../../tests/sim/data/ca.pem"),
-        include_bytes!("../../../tests/sim/data/relay.pem"),
-        include_bytes!("../../../tests/sim/data/relay.key"),
-    );
-    let mut server = ServerSettings::new(vec![Arc::new(Certificate::from_pem(chain, key, None).unwrap())]);
-    server.keeps_keys = true;
-    (server.protocol.version_min, server.protocol.version_max) = (version, version);
-    server.protocol.suites = vec![suite.to_owned()];
-    let client = ClientSettings::new(Verification::Name(Arc::new(Authorities::from_pem(ca).unwrap())));
-    (Arc::new(Server::compile(&server).unwrap()), Arc::new(Client::compile(&client).unwrap()))
-}
 
 fn listener() -> (Descriptor, SocketAddr) {
     let address: SocketAddr = "127.0.0.1:0".parse().unwrap();
@@ -81,13 +67,13 @@ fn whole_and_ended_in_every_suite() {
     ];
     let can = fs::read_to_string("/proc/sys/net/ipv4/tcp_available_ulp").unwrap_or_default().split_whitespace().any(|name| name == "tls");
     for (at, (version, suite)) in SUITES.into_iter().enumerate() {
-        let (server, client) = settings(version, suite);
+        let (server, client) = settings(version, &[suite]);
         let uring = Uring::new(UringOptions { arena_bytes: 1 << 20, ..UringOptions::default() }).unwrap();
         let ring = Ring::uring(uring);
         let (web, address) = listener();
         let origin = TcpListener::bind("127.0.0.1:0").unwrap();
         let origin_address = origin.local_addr().unwrap();
-        let sender = thread::spawn(move || origin.accept().unwrap().0.write_all(&body()).unwrap());
+        let sender = thread::spawn(move || origin.accept().unwrap().0.write_all(&body(BODY_BYTES)).unwrap());
         let reader = thread::spawn(move || read_all(address, &client, at % 2 == 1));
         let (inner, done) = (ring.clone(), Rc::new(Cell::new(false)));
         let over = Rc::clone(&done);
@@ -117,7 +103,7 @@ fn whole_and_ended_in_every_suite() {
         ring.shut_down(ring.now() + core::time::Duration::from_secs(5));
         sender.join().unwrap();
         let (read, told) = reader.join().unwrap();
-        assert!(read == [b"head", &body()[..], b"tail"].concat() && told, "{suite}: {} bytes, told {told}", read.len());
+        assert!(read == [b"head", &body(BODY_BYTES)[..], b"tail"].concat() && told, "{suite}: {} bytes, told {told}", read.len());
         let counts = ring.counts();
         eprintln!("{suite}: sealed {}, refused {}, bytes {}", counts.kernel_tls, counts.kernel_tls_refused, counts.kernel_tls_bytes);
         assert_eq!((counts.kernel_tls, counts.kernel_tls_refused), if can { (1, 0) } else { (0, 1) }, "{suite}");

@@ -184,6 +184,11 @@ impl Connection {
         self.sending == Sending::Done
     }
 
+    /// Whether the peer has all of our message by its framing, although its End was not sent: what was announced is there (RFC 9112 §8).
+    pub fn owes_only_end(&self) -> bool {
+        matches!(self.sending, Sending::Known(0) | Sending::Nothing)
+    }
+
     /// Whether no exchange is under way: none has begun, or the last one is complete in both directions.
     pub fn at_rest(&self) -> bool {
         match (self.receiving, self.sending) {

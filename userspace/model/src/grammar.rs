@@ -71,14 +71,13 @@ pub fn is_disguised(name: &[u8]) -> bool {
 
 /// Whether a field may not stand in trailers because it would frame, route or authorise (RFC 9110 §6.5.1): those that [`Name`] knows, and these.
 pub fn is_forbidden_trailer(name: &[u8]) -> bool {
-    const OTHERS: [&[u8]; 11] = [
+    const OTHERS: [&[u8]; 10] = [
         b"authorization",
         b"cache-control",
         b"content-encoding",
         b"content-range",
         b"content-type",
         b"cookie",
-        b"max-forwards",
         b"proxy-authorization",
         b"range",
         b"set-cookie",

@@ -57,6 +57,7 @@ names! {
     Expect = "expect",
     Host = "host",
     KeepAlive = "keep-alive",
+    MaxForwards = "max-forwards",
     ProxyConnection = "proxy-connection",
     Te = "te",
     Trailer = "trailer",

@@ -8,7 +8,7 @@ use config::{Action, Kind, Targets};
 
 use crate::{
     connection::Scope,
-    edits, end, grpc, path,
+    edits, end, forwards, grpc, path,
     pump::{self, Replay},
     reply, request, rest,
     route::Route,
@@ -53,11 +53,13 @@ async fn story(down: &Exchange, scope: &Scope<'_>, record: &mut Record, told: &m
     request::stamp(&mut told.head, scope.listener.settings().scheme, scope.client, record);
     request::identify(&mut told.head, &scope.listener.config(), down);
     edits::apply(&route.config.request_edits, &mut told.head.fields);
+    let is_spent = forwards::spend(&mut told.head)?;
     let upgrade = upgrade::asked(&mut told.head, || [scope.house.random(), scope.house.random()]);
     match &route.config.action {
         Action::Forward(targets) if told.head.request().is_some_and(tunnel::is_asked) => {
             tunnel::run(down, scope, record, (&route.config, targets)).await
         }
+        Action::Forward(_) if is_spent => forwards::answer(down, &told.head, &route.config, record),
         Action::Reply(answer) if upgrade.is_some() && upgrade::is_mistaken(answer.status, down) => {
             Err(Fault { scope: model::Scope::Stream, ..Fault::client(Cause::NotImplemented) })
         }

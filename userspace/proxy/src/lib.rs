@@ -9,6 +9,7 @@ mod cluster;
 mod connection;
 mod edits;
 mod end;
+mod forwards;
 mod grpc;
 mod handshake;
 mod health;

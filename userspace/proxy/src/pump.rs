@@ -265,7 +265,7 @@ impl Pump<'_> {
             if upgrade::is_mistaken(head.status(), self.down) {
                 return Err(Fault::origin(Cause::MalformedResponse));
             }
-            upgrade.answered(&mut head, !self.up.conn().is_multiplexed())?;
+            upgrade.answered(&mut head, self.up.proves_upgrade())?;
             self.tunnel = head.status() == 101;
             if self.tunnel {
                 self.tunnel_until = self.scope.house.ring().now().after(self.route.tunnel.total);

@@ -47,9 +47,9 @@ impl Upgrade {
     }
 }
 
-/// Whether a client that asked for an upgrade would take an ordinary answer for a yes: over HTTP/2 every success is one (RFC 8441 §5).
+/// Whether a client that asked for an upgrade would take an ordinary answer for a yes.
 pub(crate) fn is_mistaken(status: u16, down: &Exchange) -> bool {
-    down.conn().is_multiplexed() && (200..300).contains(&status)
+    down.success_opens_tunnel() && (200..300).contains(&status)
 }
 
 fn proof(key: &[u8]) -> String {

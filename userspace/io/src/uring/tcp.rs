@@ -4,6 +4,7 @@ use core::mem::MaybeUninit;
 use std::os::fd::AsRawFd as _;
 
 use rustix::{
+    buffer::spare_capacity,
     io::Errno as Word,
     net::{RecvFlags, SendFlags, recv, send},
 };
@@ -67,12 +68,13 @@ pub(crate) fn unacknowledged(fd: Fd) -> Result<u64, Errno> {
 /// Receives what waits at a socket and gives it to another, until nothing waits, the other takes no more, or it was enough.
 pub(crate) fn pass(from: Fd, to: Fd, bytes_max: u64) -> Passed {
     let mut passed = Passed::default();
-    let mut block = vec![0; BLOCK_BYTES];
+    let mut block = Vec::with_capacity(BLOCK_BYTES);
     while passed.moved < bytes_max && passed.rest.is_empty() && passed.broken.is_none() {
-        match recv(borrow(from), &mut *block, RecvFlags::DONTWAIT).map(|(count, _)| count) {
-            Ok(0) => passed.ended = Some(Ended::Closed),
-            Ok(count) => {
-                give(to, &block[..count], &mut passed);
+        block.clear();
+        match recv(borrow(from), spare_capacity(&mut block), RecvFlags::DONTWAIT) {
+            Ok(_) if block.is_empty() => passed.ended = Some(Ended::Closed),
+            Ok(_) => {
+                give(to, &block, &mut passed);
                 continue;
             }
             Err(Word::INTR) => continue,
