@@ -8,12 +8,14 @@
 
 mod listing;
 mod report;
+mod rounds;
 mod stand;
 
 use crate::launch;
 use anyhow::{Context, Result};
 use clap::Args;
 use report::Report;
+use rounds::Rounds;
 use stand::{Packets, Stand, Subject};
 use std::time::Instant;
 
@@ -68,37 +70,37 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
     let mut report = Report::default();
     report.state_steps(&list);
+    let mut rounds = Rounds::new(&mut stand, options.rounds, options.packets)?;
     for row in ROWS.iter().filter(|row| options.only.as_ref().is_none_or(|only| row.what.starts_with(only.as_str()))) {
-        measure_row(&mut stand, &mut report, options, row)?;
-    }
-    if options.only.as_deref() == Some("guards") {
-        (0..options.rounds).try_for_each(|round| measure_guards(&mut stand, &mut report, options.packets, round))?;
+        stand.guards(|settings| settings.guard = 1)?;
+        // Every flow is known before it is measured, or the table as full as it gets.
+        stand.fill(row.packets, LIVE * 8)?;
+        rounds.measure(&mut stand, &mut report, |stand, sheet, packets, round| measure_row(stand, sheet, row, packets, round))?;
     }
     if options.only.is_none() {
-        for round in 0..options.rounds {
-            measure_parts(&mut stand, &mut report, options.packets, round)?;
-            measure_guards(&mut stand, &mut report, options.packets, round)?;
-        }
-        measure_drained(&mut stand, &mut report, options)?;
-        measure_denied(&mut stand, &mut report, options)?;
+        rounds.measure(&mut stand, &mut report, measure_parts)?;
     }
-    report.print(options.rounds, options.packets);
+    if options.only.as_deref().is_none_or(|only| only == "guards") {
+        rounds.measure(&mut stand, &mut report, measure_guards)?;
+    }
+    if options.only.is_none() {
+        // What follows changes what is in force for good.
+        stand.drain_one()?;
+        rounds.measure(&mut stand, &mut report, measure_drained)?;
+        stand.balancer.put_guard(&l4::GuardList::compile(listing::everything()))?;
+        rounds.measure(&mut stand, &mut report, measure_denied)?;
+    }
+    report.print(&rounds);
     Ok(())
 }
 
-/// Both designs, interleaved.
-fn measure_row(stand: &mut Stand, report: &mut Report, options: &Options, row: &Row) -> Result<()> {
-    let packets = options.packets;
-    stand.guards(|settings| settings.guard = 1)?;
-    // Every flow is known before it is measured, or the table as full as it gets.
-    stand.fill(row.packets, LIVE * 8)?;
-    for round in 0..options.rounds {
-        let pass = stand.time(Subject::Pass, row.packets, round, packets)?;
-        let grow = stand.time(Subject::Grow, row.packets, round, packets)?;
-        let reference = stand.time(Subject::Reference, row.packets, round, packets)?;
-        let ours = stand.time(Subject::Balancer, row.packets, round, packets)?;
-        report.add_row(row, [f64::midpoint(pass, grow), pass, reference, ours]);
-    }
+/// Both designs, one after the other.
+fn measure_row(stand: &mut Stand, sheet: &mut Report, row: &Row, packets: u32, round: u64) -> Result<()> {
+    let pass = stand.time(Subject::Pass, row.packets, round, packets)?;
+    let grow = stand.time(Subject::Grow, row.packets, round, packets)?;
+    let reference = stand.time(Subject::Reference, row.packets, round, packets)?;
+    let ours = stand.time(Subject::Balancer, row.packets, round, packets)?;
+    sheet.add_row(row, [f64::midpoint(pass, grow), pass, reference, ours]);
     Ok(())
 }
 
@@ -109,7 +111,7 @@ fn drive(stand: &mut Stand, packets: Packets, round: u64, count: u32) -> Result<
 }
 
 /// Where the time of a hot packet goes.
-fn measure_parts(stand: &mut Stand, report: &mut Report, packets: u32, round: u64) -> Result<()> {
+fn measure_parts(stand: &mut Stand, sheet: &mut Report, packets: u32, round: u64) -> Result<()> {
     let hot = Packets::of(1);
     let pass = stand.time(Subject::Pass, hot, round, packets)?;
     let drive = drive(stand, hot, round, packets)?;
@@ -118,14 +120,14 @@ fn measure_parts(stand: &mut Stand, report: &mut Report, packets: u32, round: u6
     let unguarded = stand.time(Subject::Balancer, hot, round, packets)?;
     let unguarded_terminated = stand.terminated(false, hot, round, packets)?;
     stand.guards(|settings| settings.guard = 1)?;
-    report.add_cost("hot, without guards: the whole packet", unguarded - drive);
-    report.add_cost("hot, up to our own listener: until it is known whose it is", unguarded_terminated - pass);
-    report.add_cost("hot, up to our own listener, through the list", terminated - pass);
+    sheet.add_cost("hot, without guards: the whole packet", unguarded - drive);
+    sheet.add_cost("hot, up to our own listener: until it is known whose it is", unguarded_terminated - pass);
+    sheet.add_cost("hot, up to our own listener, through the list", terminated - pass);
     Ok(())
 }
 
 /// What each guard adds to a packet of a source drawn from all that are not listed.
-fn measure_guards(stand: &mut Stand, report: &mut Report, packets: u32, round: u64) -> Result<()> {
+fn measure_guards(stand: &mut Stand, sheet: &mut Report, packets: u32, round: u64) -> Result<()> {
     let mut time = |change: fn(&mut abi::Settings)| {
         stand.guards(change)?;
         stand.time(Subject::Balancer, Packets::ACK, round, packets)
@@ -140,34 +142,28 @@ fn measure_guards(stand: &mut Stand, report: &mut Report, packets: u32, round: u
         Ok(stand.terminated(true, Packets::SYN, round, packets)? - without)
     };
     let screened = screened(stand)?;
-    report.add_list(listed - bare);
-    report.add_cost("any source, without guards, drive included", bare);
-    report.add_cost("limit of a source's packets", packets_limited - bare);
-    report.add_cost("limits of a source's packets and connections", both_limited - bare);
-    report.add_cost("watching for floods, on a SYN to a terminated VIP", screened);
+    sheet.add_list(listed - bare);
+    sheet.add_cost("any source, without guards, drive included", bare);
+    sheet.add_cost("limit of a source's packets", packets_limited - bare);
+    sheet.add_cost("limits of a source's packets and connections", both_limited - bare);
+    sheet.add_cost("watching for floods, on a SYN to a terminated VIP", screened);
     Ok(())
 }
 
 /// A flood while the slots of one backend are away: their SYNs look for a pin, and write one within the budget.
-fn measure_drained(stand: &mut Stand, report: &mut Report, options: &Options) -> Result<()> {
+fn measure_drained(stand: &mut Stand, sheet: &mut Report, packets: u32, round: u64) -> Result<()> {
     stand.guards(|settings| settings.guard = 1)?;
-    stand.drain_one()?;
-    for round in 0..options.rounds {
-        let drive = drive(stand, Packets::SYN, round, options.packets)?;
-        let ours = stand.time(Subject::Balancer, Packets::SYN, round, options.packets)?;
-        report.add_cost("SYN flood, one backend of ten drained: the whole packet", ours - drive);
-    }
+    let drive = drive(stand, Packets::SYN, round, packets)?;
+    let ours = stand.time(Subject::Balancer, Packets::SYN, round, packets)?;
+    sheet.add_cost("SYN flood, one backend of ten drained: the whole packet", ours - drive);
     Ok(())
 }
 
 /// What a denied packet takes, all in all.
-fn measure_denied(stand: &mut Stand, report: &mut Report, options: &Options) -> Result<()> {
-    stand.balancer.put_guard(&l4::GuardList::compile(listing::everything()))?;
-    for round in 0..options.rounds {
-        stand.guards(|settings| settings.guard = 2)?;
-        let pass = stand.time(Subject::Pass, Packets::ACK, round, options.packets)?;
-        let denied = stand.time(Subject::Balancer, Packets::ACK, round, options.packets)?;
-        report.add_cost("a denied packet: the whole of it", denied - pass);
-    }
+fn measure_denied(stand: &mut Stand, sheet: &mut Report, packets: u32, round: u64) -> Result<()> {
+    stand.guards(|settings| settings.guard = 2)?;
+    let pass = stand.time(Subject::Pass, Packets::ACK, round, packets)?;
+    let denied = stand.time(Subject::Balancer, Packets::ACK, round, packets)?;
+    sheet.add_cost("a denied packet: the whole of it", denied - pass);
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What was measured, as a table: medians over the rounds.
 
+use super::rounds::Rounds;
 use super::{LIST_AIM, ROWS, Row, listing};
 use abi::{DRAW_STEP, drawn};
 use std::collections::BTreeMap;
@@ -43,8 +44,19 @@ impl Report {
         }
     }
 
-    pub(super) fn print(&self, rounds: u64, packets: u32) {
-        println!("\nns per packet, medians of {rounds} rounds of {packets} packets; `drive` is taken off\n");
+    /// A round that counts.
+    pub(super) fn take(&mut self, sheet: Self) {
+        for (what, rounds) in sheet.rows {
+            self.rows.entry(what).or_default().extend(rounds);
+        }
+        self.list.extend(sheet.list);
+        for (what, value) in sheet.costs.into_iter().flat_map(|(what, values)| values.into_iter().map(move |value| (what, value))) {
+            self.add_cost(what, value);
+        }
+    }
+
+    pub(super) fn print(&self, rounds: &Rounds) {
+        println!("\nns per packet, medians over {rounds}; `drive` is taken off\n");
         println!(
             "{:<24}{:>8}{:>8}{:>11}{:>8}{:>8}{:>7} {:<8}{:>9}{:>11}{:>8}",
             "", "drive", "pass", "reference", "sluice", "ratio", "aim", "", "at least:", "reference", "sluice"
