@@ -21,6 +21,7 @@ pub mod plain;
 #[cfg(target_arch = "bpf")]
 mod program;
 pub mod route;
+pub mod services;
 pub mod socket;
 pub mod verdict;
 pub mod wire;

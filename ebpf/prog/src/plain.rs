@@ -5,7 +5,7 @@
 
 use crate::checksum;
 use crate::packet::{Front, Packet};
-use crate::route::{self, Source};
+use crate::route::{Destination, Hop, Source};
 use crate::verdict::{Step, Verdict};
 use crate::wire::{DONT_FRAGMENT, ETHERNET_BYTES, EtherType, FRAGMENT_OFFSET, HOPS, IPV4, Ipv4, MORE_FRAGMENTS};
 use abi::{Backend, Reason, Settings, protocols, tcp_flags};
@@ -108,14 +108,14 @@ impl Plain {
 
 /// Put a common packet into an envelope of IPv4 to a backend whose next hop is known, and send it.
 #[inline(always)]
-pub fn enclose(packet: &Packet, backend: &Backend, settings: &Settings) -> Step<Verdict> {
+pub fn enclose(packet: &Packet, backend: &Backend, to: Destination, settings: &Settings) -> Step<Verdict> {
     packet.grow(size_of::<Ipv4>())?;
     let front: Front<GROWN_BYTES> = packet.front().ok_or(Verdict::drop(Reason::NoHeadroom))?;
     // What is written stands in front of what is read.
     let own = (front.read::<u16, GROWTH>(), front.read::<u32, { GROWTH + 2 }>());
     let [_, tos] = front.read::<u16, { GROWTH + ETHERNET_BYTES }>().to_ne_bytes();
     let bytes = u16::from_be(front.read::<u16, { GROWTH + ETHERNET_BYTES + 2 }>());
-    let hop = route::known(packet, backend, settings, own).ok_or(Verdict::drop(Reason::NoNeighbour))?;
+    let hop = Hop::to(to, packet, backend, own);
     let outer = Ipv4 {
         version_length: VERSION_LENGTH,
         tos,

@@ -75,6 +75,19 @@ impl Link {
 }
 
 impl Hop {
+    /// To a backend by a MAC that is [`known`]; `own` is the one that the packet came to.
+    #[inline(always)]
+    pub fn to(destination: Destination, packet: &Packet, backend: &Backend, own: Source) -> Self {
+        let mut from = source(&backend.source_mac);
+        if u32::from(from.0) | from.1 == 0 {
+            from = own;
+        }
+        let is_same = backend.interface == 0 || backend.interface == packet.interface();
+        let (destination, destination_end) = destination;
+        let macs = Macs { destination, destination_end, source: from.0, source_end: from.1 };
+        Self { macs, interface: if is_same { 0 } else { backend.interface } }
+    }
+
     /// The MACs of the frame that leaves.
     #[inline(always)]
     pub fn macs(&self) -> Macs {
@@ -105,38 +118,17 @@ impl Hop {
     }
 }
 
-/// The next hop to a backend.
-#[inline(always)]
-pub fn to_backend(packet: &Packet, backend: &Backend, settings: &Settings, link: &Link) -> Step<Hop> {
-    if let Some(hop) = known(packet, backend, settings, link.own()) {
-        return Ok(hop);
-    }
-    by_routes(packet, source_for(&backend.address, settings), &backend.address)
-}
-
 /// Our own address of the same family as another's.
 #[inline(always)]
 pub fn source_for<'a>(destination: &Address, settings: &'a Settings) -> &'a Address {
     if destination.is_v4() { &settings.source_v4 } else { &settings.source_v6 }
 }
 
-/// The next hop to a backend, when its entry or the settings name it; `own` is the MAC that the packet came to.
+/// The MAC of the next hop to a backend, when its entry or the settings name it.
 #[inline(always)]
-pub fn known(packet: &Packet, backend: &Backend, settings: &Settings, own: Source) -> Option<Hop> {
-    let mut to = destination(&backend.mac);
-    if to.0 | u32::from(to.1) == 0 {
-        to = destination(&settings.gateway_mac);
-        if to.0 | u32::from(to.1) == 0 {
-            return None;
-        }
-    }
-    let mut from = source(&backend.source_mac);
-    if u32::from(from.0) | from.1 == 0 {
-        from = own;
-    }
-    let is_same = backend.interface == 0 || backend.interface == packet.interface();
-    let macs = Macs { destination: to.0, destination_end: to.1, source: from.0, source_end: from.1 };
-    Some(Hop { macs, interface: if is_same { 0 } else { backend.interface } })
+pub fn known(backend: &Backend, settings: &Settings) -> Option<Destination> {
+    let named = |mac: &Mac| Some(destination(mac)).filter(|to| to.0 | u32::from(to.1) != 0);
+    named(&backend.mac).or_else(|| named(&settings.gateway_mac))
 }
 
 /// The next hop as the kernel's routes and neighbours have it. What is for this machine itself goes up to the stack.
@@ -167,20 +159,16 @@ pub fn by_routes(packet: &Packet, source: &Address, destination: &Address) -> St
     }
 }
 
-/// Is there a next hop that [`known`] knows?
-#[inline(always)]
-pub fn is_known(backend: &Backend, settings: &Settings) -> bool {
-    let (own, shared) = (destination(&backend.mac), destination(&settings.gateway_mac));
-    own.0 | u32::from(own.1) != 0 || shared.0 | u32::from(shared.1) != 0
-}
-
 /// A MAC to send from in the words of [`Macs`].
 pub type Source = (u16, u32);
 
-/// A MAC to send to, as [`Source`]. They stand at even places in maps' values, and a word at such a place is read as packets' are.
+/// A MAC to send to, as [`Source`].
+pub type Destination = (u32, u16);
+
+/// They stand at even places in maps' values, and a word at such a place is read as packets' are.
 #[expect(clippy::cast_ptr_alignment, reason = "asserted below, or as in `Packet::read`")]
 #[inline(always)]
-fn destination(mac: &Mac) -> (u32, u16) {
+fn destination(mac: &Mac) -> Destination {
     let place = core::ptr::from_ref(mac);
     // SAFETY: the first four of six bytes.
     let start = unsafe { place.cast::<u32>().read() };

@@ -10,12 +10,13 @@ use abi::{
     GUARD_NEAR_WORDS, GUARD_V4_BLOCKS, Guard, HostsOf24, NatFlow, Origin, OriginKey, Pin, PoolAddress, PoolKey, PortKey, Ports,
     ProbeAnswer, QuicKey, REASONS_MAX, SLOT_PAIRS, Service, Session, Settings, Slot, SlotPair, SourceRate, limits,
 };
-use aya_ebpf::bindings::{BPF_F_NO_PREALLOC, BPF_NOEXIST};
+use aya_ebpf::bindings::BPF_NOEXIST;
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use aya_ebpf::btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
 use aya_ebpf::macros::btf_map;
 use aya_ebpf::maps::ring_buf::RingBufEntry;
 use prog::parse::Parsed;
+use prog::services::{self, AddressMap, NO_PREALLOC, PortMap, ServiceMap};
 #[cfg(feature = "log")]
 use prog::verdict::Verdict;
 
@@ -25,13 +26,13 @@ type Table = Array<SlotPair, { SLOT_PAIRS as usize }>;
 #[btf_map]
 static SETTINGS: Array<Settings, 1> = Array::new();
 #[btf_map]
-static PORTS: HashMap<PortKey, u32, { limits::PORTS as usize }, NO_PREALLOC> = HashMap::new();
+static PORTS: PortMap = PortMap::new();
 #[btf_map]
 static PORTS_V4: Array<u64, { limits::PORT_CELLS as usize }> = Array::new();
 #[btf_map]
-static ADDRESSES: HashMap<PortKey, Ports, { limits::ADDRESSES as usize }, NO_PREALLOC> = HashMap::new();
+static ADDRESSES: AddressMap = AddressMap::new();
 #[btf_map]
-static SERVICES: Array<Service, { limits::SERVICES as usize }> = Array::new();
+static SERVICES: ServiceMap = ServiceMap::new();
 #[btf_map]
 static TABLES: ArrayOfMaps<Table, { limits::TABLES as usize }> = ArrayOfMaps::new();
 #[btf_map]
@@ -102,8 +103,6 @@ static BACKEND_COUNTERS: PerCpuArray<Counters, { limits::BACKENDS as usize }> = 
 #[btf_map]
 static REASONS: PerCpuArray<u64, { REASONS_MAX as usize }> = PerCpuArray::new();
 
-const NO_PREALLOC: usize = BPF_F_NO_PREALLOC as usize;
-
 /// What one CPU spent of one budget.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -123,8 +122,13 @@ pub(crate) fn settings() -> Option<&'static Settings> {
 /// The service of an exact port.
 #[inline(always)]
 pub(crate) fn port(key: &PortKey) -> Option<u32> {
-    // SAFETY: an entry is freed only after all programs that run now have ended; it is never written in place.
-    unsafe { PORTS.get(key) }.copied()
+    services::exact(&PORTS, key)
+}
+
+/// The number of the service of any port; the key's own is 0.
+#[inline(always)]
+pub(crate) fn service_number(key: PortKey, port: u16) -> u32 {
+    services::number(&PORTS, &ADDRESSES, key, port)
 }
 
 /// What stands in the cell of an exact IPv4 port.
@@ -136,8 +140,7 @@ pub(crate) fn port_cell(place: u32) -> u64 {
 /// What an address and protocol have beside exact ports; the key's port is 0.
 #[inline(always)]
 pub(crate) fn address(key: &PortKey) -> Option<&'static Ports> {
-    // SAFETY: as in `port`.
-    unsafe { ADDRESSES.get(key) }
+    services::beside(&ADDRESSES, key)
 }
 
 /// A service by its number.
@@ -155,7 +158,7 @@ pub(crate) fn slot(table: u32, slot: u32) -> Option<Slot> {
 /// The owners of a slot that is away.
 #[inline(always)]
 pub(crate) fn away(key: &AwayKey) -> Option<&'static Away> {
-    // SAFETY: as in `port`.
+    // SAFETY: an entry is freed only after all programs that run now have ended; it is never written in place.
     unsafe { AWAY.get(key) }
 }
 
@@ -207,7 +210,7 @@ pub(crate) fn write_fragment(key: &FragmentKey, fragment: &Fragment) -> bool {
 /// What an origin answers for.
 #[inline(always)]
 pub(crate) fn origin(key: &OriginKey) -> Option<&'static Origin> {
-    // SAFETY: as in `port`.
+    // SAFETY: as in `away`.
     unsafe { ORIGINS.get(key) }
 }
 
@@ -271,7 +274,7 @@ pub(crate) fn guard_v4(list: u32, block: u32, word: u32) -> u64 {
 #[inline(always)]
 pub(crate) fn guard_hosts(list: u32, network: u32, word: u32) -> u64 {
     let Some(hosts) = GUARD_HOSTS.get(list) else { return 0 };
-    // SAFETY: as in `port`; a list in force is not written.
+    // SAFETY: as in `away`; a list in force is not written.
     unsafe { hosts.get(network) }.map_or(0, |hosts| hosts.0[word as usize & 7])
 }
 
@@ -298,7 +301,7 @@ pub(crate) fn source(place: u32) -> Option<&'static mut SourceRate> {
 /// The backend of a QUIC node.
 #[inline(always)]
 pub(crate) fn quic_node(key: &QuicKey) -> Option<u32> {
-    // SAFETY: as in `port`.
+    // SAFETY: as in `away`.
     unsafe { QUIC_NODES.get(key) }.copied()
 }
 
@@ -318,7 +321,7 @@ pub(crate) fn probe(token: u32) -> Option<&'static mut u32> {
 /// Our first sequence number of a probe's connection.
 #[inline(always)]
 pub(crate) fn probe_stream(flow: &FlowKey) -> Option<u32> {
-    // SAFETY: as in `port`.
+    // SAFETY: as in `away`.
     unsafe { PROBE_STREAMS.get(flow) }.copied()
 }
 

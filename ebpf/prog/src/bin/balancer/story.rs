@@ -206,10 +206,11 @@ pub(crate) fn enclose(packet: &Packet, found: &Found, delivery: &Delivery<'_>) -
 #[inline(always)]
 fn next_hop(packet: &Packet, delivery: &Delivery<'_>, link: &Link) -> Step<Hop> {
     let Delivery { backend, settings, .. } = delivery;
-    if !route::is_known(backend, settings) {
-        count::reason(Reason::ByRoutes);
+    if let Some(destination) = route::known(backend, settings) {
+        return Ok(Hop::to(destination, packet, backend, link.own()));
     }
-    route::to_backend(packet, backend, settings, link)
+    count::reason(Reason::ByRoutes);
+    route::by_routes(packet, route::source_for(&backend.address, settings), &backend.address)
 }
 
 /// A packet for another machine is nothing that our stack could send there.

@@ -7,12 +7,12 @@
 
 use crate::{count, guard, maps};
 use abi::{
-    AWAY, Address, Backend, Guard, GuardVerdict, MODE_DSR, NO_BACKEND, NO_SERVICE, PortCell, PortKey, Reason, Service, Settings, VIA_IPIP,
-    VIA_L2, flow_hash, protocols, service_flags, slot_of,
+    AWAY, Address, Guard, GuardVerdict, MODE_DSR, NO_BACKEND, NO_SERVICE, PortCell, PortKey, Reason, Service, Settings, VIA_IPIP, VIA_L2,
+    flow_hash, protocols, service_flags, slot_of,
 };
 use prog::packet::Packet;
 use prog::plain::{self, Plain};
-use prog::route;
+use prog::route::{self, Hop};
 use prog::verdict::{Step, Verdict};
 use prog::wire::Ipv4;
 
@@ -36,14 +36,19 @@ pub(crate) fn go(packet: &Packet) -> Option<Step<Verdict>> {
         _ => return None,
     };
     let mtu = if backend.mtu == 0 { MTU } else { usize::from(backend.mtu) };
-    if usize::from(plain.bytes()) + overhead > mtu || !route::is_known(backend, settings) {
+    let destination = route::known(backend, settings)?;
+    if usize::from(plain.bytes()) + overhead > mtu {
         return None;
     }
     if let Err(end) = admit(&plain, settings, glance) {
         return Some(Err(end));
     }
     count::forwarded(number, owner, plain.bytes());
-    if overhead == 0 { Some(redirect(packet, &plain, backend, settings)) } else { Some(plain::enclose(packet, backend, settings)) }
+    if overhead == 0 {
+        Some(redirect(packet, Hop::to(destination, packet, backend, plain.own())))
+    } else {
+        Some(plain::enclose(packet, backend, destination, settings))
+    }
 }
 
 /// The number of the service.
@@ -93,8 +98,7 @@ fn admit(plain: &Plain, settings: &Settings, glance: u64) -> Step<()> {
 
 /// Out with another MAC.
 #[inline(always)]
-fn redirect(packet: &Packet, plain: &Plain, backend: &Backend, settings: &Settings) -> Step<Verdict> {
-    let hop = route::known(packet, backend, settings, plain.own()).ok_or(Verdict::drop(Reason::NoNeighbour))?;
+fn redirect(packet: &Packet, hop: Hop) -> Step<Verdict> {
     hop.write(packet)?;
     Ok(hop.send())
 }

@@ -16,14 +16,7 @@ pub(crate) struct Found {
 /// The service of a packet with ports.
 #[inline(always)]
 pub(crate) fn find(flow: &FlowKey) -> Option<Found> {
-    let mut key = key(flow);
-    key.port = flow.destination_port;
-    if let Some(number) = maps::port(&key) {
-        return found(number);
-    }
-    key.port = 0;
-    let ports = maps::address(&key)?;
-    found(ports.service_of(u16::from_be(flow.destination_port)))
+    found(maps::service_number(key(flow), flow.destination_port))
 }
 
 /// What the packet's address and protocol have, whatever its ports: nothing, when it is not ours.

@@ -27,17 +27,11 @@ pub(crate) fn assign(context: &SkLookupContext) {
         return;
     }
     let address = if family == AF_INET { Address::from_v4_word(v4) } else { Address(v6) };
-    let port = port as u16;
-    let service = service(PortKey { address, port: 0, protocol: protocols::TCP, padding: 0 }, port);
+    let key = PortKey { address, port: 0, protocol: protocols::TCP, padding: 0 };
+    let service = maps::service_number(key, (port as u16).to_be());
     if service == NO_SERVICE || maps::service(service).is_none_or(|service| service.mode != MODE_TERMINATE) {
         return;
     }
     let found = maps::group(service).is_some_and(|group| maps::assign(context, group));
     maps::count(if found { SteerCount::Listener } else { SteerCount::NoListener });
-}
-
-#[inline(always)]
-fn service(address: PortKey, port: u16) -> u32 {
-    let exact = PortKey { port: port.to_be(), ..address };
-    maps::port(&exact).or_else(|| maps::address(&address).map(|ports| ports.service_of(port))).unwrap_or(NO_SERVICE)
 }

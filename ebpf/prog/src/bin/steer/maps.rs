@@ -1,22 +1,20 @@
 //! The maps of steering; the first three are the balancer's own.
 #![expect(unsafe_code, reason = "map values are memory that the kernel lends: each access says why it is right")]
 
-use abi::{Bind, PortKey, Ports, STEER_CPUS, STEER_GROUPS, STEER_WORKERS, Service, SteerCount, limits};
-use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
+use abi::{Bind, PortKey, STEER_CPUS, STEER_GROUPS, STEER_WORKERS, Service, SteerCount, limits};
 use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, SockMap};
 use aya_ebpf::helpers;
 use aya_ebpf::macros::btf_map;
 use aya_ebpf::programs::{SkLookupContext, SkReuseportContext};
 use core::ffi::c_void;
+use prog::services::{self, AddressMap, PortMap, ServiceMap};
 
-const NO_PREALLOC: usize = BPF_F_NO_PREALLOC as usize;
-
 #[btf_map]
-static PORTS: HashMap<PortKey, u32, { limits::PORTS as usize }, NO_PREALLOC> = HashMap::new();
+static PORTS: PortMap = PortMap::new();
 #[btf_map]
-static ADDRESSES: HashMap<PortKey, Ports, { limits::ADDRESSES as usize }, NO_PREALLOC> = HashMap::new();
+static ADDRESSES: AddressMap = AddressMap::new();
 #[btf_map]
-static SERVICES: Array<Service, { limits::SERVICES as usize }> = Array::new();
+static SERVICES: ServiceMap = ServiceMap::new();
 #[btf_map]
 static SERVICE_GROUPS: Array<u32, { limits::SERVICES as usize }> = Array::new();
 #[btf_map]
@@ -32,18 +30,10 @@ static WORKERS: Array<u32, 1> = Array::new();
 #[btf_map]
 static STEERED: PerCpuArray<u64, { SteerCount::ALL.len() }> = PerCpuArray::new();
 
-/// The service of an exact port.
+/// The number of the service of a port; the key's own is 0.
 #[inline(always)]
-pub(crate) fn port(key: &PortKey) -> Option<u32> {
-    // SAFETY: an entry is freed only after all programs that run now have ended; it is never written in place.
-    unsafe { PORTS.get(key) }.copied()
-}
-
-/// What an address and protocol have beside exact ports; the key's port is 0.
-#[inline(always)]
-pub(crate) fn address(key: &PortKey) -> Option<&'static Ports> {
-    // SAFETY: as in `port`.
-    unsafe { ADDRESSES.get(key) }
+pub(crate) fn service_number(key: PortKey, port: u16) -> u32 {
+    services::number(&PORTS, &ADDRESSES, key, port)
 }
 
 /// A service by its number.

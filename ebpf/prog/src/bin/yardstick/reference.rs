@@ -8,6 +8,7 @@ use crate::maps::{self, FlowWords};
 use abi::{Address, NO_BACKEND, Reason, flow_hash, limits, slot_of};
 use prog::packet::Packet;
 use prog::plain::{self, Plain};
+use prog::route;
 use prog::verdict::{Step, Verdict};
 
 /// What the kernel is told of a packet.
@@ -31,7 +32,8 @@ fn story(packet: &Packet) -> Step<Verdict> {
     let number = owner(&plain, &flow, settings.hash_seed)?;
     let backend = maps::backend(number).ok_or(Verdict::drop(Reason::Broken))?;
     maps::count(vip, number, plain.bytes());
-    plain::enclose(packet, backend, settings)
+    let destination = route::known(backend, settings).ok_or(Verdict::drop(Reason::NoNeighbour))?;
+    plain::enclose(packet, backend, destination, settings)
 }
 
 /// A connection's owner: as the table has it, else as the ring has it.
