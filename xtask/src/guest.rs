@@ -53,8 +53,9 @@ const MODULES: [&str; 32] = [
 ];
 
 /// What is run: a test program, and which of its tests. One of each kind of kernel program, and the engine end to end.
-const TESTS: [(&str, &str, &[&str]); 8] = [
+const TESTS: [(&str, &str, &[&str]); 9] = [
     ("ebpf", "budget", &[]),
+    ("ebpf", "lines", &[]),
     ("ebpf", "dsr", &["ip_in_ipv4"]),
     ("ebpf", "decap", &["strangers_are_passed_on"]),
     ("ebpf", "steer", &[]),
