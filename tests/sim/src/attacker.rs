@@ -48,7 +48,7 @@ pub struct Attacker {
 pub struct Attack {
     /// For those who read of its failure.
     pub name: &'static str,
-    /// The limits, any of which may end it.
+    /// The limits, any of which may end it: where the network is slow, answers that nobody reads too.
     pub limits: &'static [&'static str],
     /// How often it may be done; `None` when its end does not depend on time.
     allowed: Option<fn(&Rates) -> Rate>,
@@ -63,21 +63,21 @@ pub const ATTACKS: &[Attack] = &[
     Attack {
         name: "rapid reset",
         // Streams that come faster than they can be let go are refused, which is a limit of its own.
-        limits: &["resets", "provoked_resets"],
+        limits: &["resets", "provoked_resets", "unread"],
         allowed: Some(|rates| rates.resets),
         first: Vec::new,
         again: |stream| [get(stream, HOLD), frame(frames::RESET, 0, stream, &[0, 0, 0, 8])].concat(),
     },
     Attack {
         name: "made you reset",
-        limits: &["provoked_resets"],
+        limits: &["provoked_resets", "unread"],
         allowed: Some(|rates| rates.provoked_resets),
         first: Vec::new,
         again: |stream| [get(stream, HOLD), frame(frames::WINDOW_UPDATE, 0, stream, &[0; 4])].concat(),
     },
     Attack {
         name: "malformed requests",
-        limits: &["provoked_resets"],
+        limits: &["provoked_resets", "unread"],
         allowed: Some(|rates| rates.provoked_resets),
         first: Vec::new,
         again: |stream| frame(frames::HEADERS, frames::END_HEADERS | frames::END_STREAM, stream, &block(&[("X-Upper", "case")])),
@@ -164,7 +164,7 @@ pub const ATTACKS: &[Attack] = &[
 /// Fields of a bomb that refer to one large one.
 const BOMB_FIELDS: usize = 300;
 /// Bombs that one attacker throws.
-const BOMBS: u32 = 5;
+pub(crate) const BOMBS: u32 = 5;
 
 impl Attacker {
     /// Does it, over a connection of its own.
@@ -186,7 +186,7 @@ impl Attacker {
         over = over || !self.last_words(&transport, &mut tally).await;
         let spent = self.ring.now().since(began);
         if ours.is_none_or(|ours| self.world.was_broken(&ours)) {
-            return;
+            return self.ledger.with(|book| book.lost.push(attack.limits));
         }
         let allowed = attack.allowed.map_or(0, |allowed| {
             let rate = allowed(&Rates::default());
@@ -215,7 +215,7 @@ impl Attacker {
         }
         let lives = self.last_words(&transport, &mut tally).await;
         if ours.is_none_or(|ours| self.world.was_broken(&ours)) {
-            return;
+            return self.ledger.with(|book| book.lost.push(&["head"]));
         }
         if !lives || !tally.goaways.is_empty() {
             self.ledger.wrong(format!("bombs end their connection: {tally:?}"));

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use stats::{Reader, Value, metrics};
 
+use crate::{attacker::BOMBS, ledger::Book};
+
 /// Limits that honest clients reach too, or that say nothing about a flood.
 const HONEST_LIMITS: &[&str] = &["streams", "head", "request_rest"];
 
@@ -61,21 +63,27 @@ impl Counts {
         wrongs
     }
 
-    /// Whether those who were cut off, each by one of the limits named, are what was counted.
-    pub fn misjudged(&self, cut_off: &[&'static [&'static str]], too_large: u64) -> Vec<String> {
+    /// Whether those who were cut off, each by one of the limits named, are what was counted; of those whose connection broke of itself nobody
+    /// can tell whether they were cut off before.
+    pub fn misjudged(&self, book: &Book) -> Vec<String> {
         let mut wrongs = Vec::new();
-        if self.floods != cut_off.len() as u64 {
-            wrongs.push(format!("{} floods counted, {} attackers cut off by {cut_off:?}", self.floods, cut_off.len()));
+        let (cut_off, lost) = (book.cut_off.len() as u64, book.lost.len() as u64);
+        if !(cut_off..=cut_off + lost).contains(&self.floods) {
+            wrongs.push(format!("{} floods counted, {cut_off} attackers cut off by {:?}, {lost} lost", self.floods, book.cut_off));
         }
         for (limit, count) in self.limits.iter().filter(|(limit, _)| !HONEST_LIMITS.contains(&limit.as_str())) {
-            let expected = cut_off.iter().filter(|limits| limits.contains(&limit.as_str())).count() as u64;
+            let expected = book.cut_off.iter().chain(&book.lost).filter(|limits| limits.contains(&limit.as_str())).count() as u64;
             if *count > expected {
-                wrongs.push(format!("limit {limit} counted {count} times, attackers that reach it: {expected}"));
+                wrongs.push(format!(
+                    "limit {limit} counted {count} times, attackers that reach it: {expected} of {:?} and {:?}",
+                    book.cut_off, book.lost
+                ));
             }
         }
         let heads = self.limits.get("head").copied().unwrap_or_default();
-        if heads != too_large {
-            wrongs.push(format!("{heads} heads counted as too large, {too_large} sent"));
+        let perhaps = book.lost.iter().filter(|limits| limits.contains(&"head")).count() as u64 * u64::from(BOMBS);
+        if !(book.too_large..=book.too_large + perhaps).contains(&heads) {
+            wrongs.push(format!("{heads} heads counted as too large, {} sent, and {perhaps} perhaps", book.too_large));
         }
         wrongs
     }

@@ -69,6 +69,8 @@ pub struct Book {
     pub cut_off: Vec<&'static [&'static str]>,
     /// Requests of attackers that were refused as too large.
     pub too_large: u64,
+    /// Attackers whose connection broke of itself: which limits may have ended each of them before.
+    pub lost: Vec<&'static [&'static str]>,
 }
 
 impl Ledger {

@@ -59,3 +59,12 @@ fn attackers_are_cut_off_and_nobody_else_notices() {
         run(Setting { attackers: 4, ..attacked })
     });
 }
+
+#[test]
+fn attackers_are_cut_off_where_everything_else_breaks_too() {
+    share("attackers_are_cut_off_where_everything_else_breaks_too", 4, |seed, traced| {
+        let (clients, origins) = speech(seed);
+        let attacked = Setting::new(seed, traced, Mood::Bad, Chaos::from_seed(seed)).spoken(Speech { http2: true, ..clients }, origins);
+        run(Setting { attackers: 4, expected_reasons: &["upstream_tls_handshake", "upstream_tls_protocol"], ..attacked })
+    });
+}

@@ -10,6 +10,7 @@
 use crossbeam::queue::ArrayQueue;
 use io::{AtRest, Ring, Signal};
 use model::Instant;
+use stats::Gauge;
 use std::{
     cell::{Cell, RefCell},
     future::poll_fn,
@@ -69,7 +70,9 @@ pub struct Pool {
     retired: Cell<bool>,
     freed: Signal,
     traffic: Cell<Traffic>,
-    opened_here: Cell<i64>,
+    /// Connections opened here less those closed here: since one may be opened by one worker and closed by another this may be negative, and only
+    /// the sum over all workers is what is open. Others count in it too, for it outlives the endpoint.
+    active: Gauge,
 }
 
 /// What has come and gone in a pool.
@@ -110,8 +113,8 @@ pub enum Taken {
 }
 
 impl Pool {
-    /// A pool beside others of the same endpoint on other workers (`alone`: there are none).
-    pub fn new(lending: Arc<Lending>, alone: bool) -> Rc<Self> {
+    /// A pool beside others of the same endpoint on other workers (`alone`: there are none). What is open is counted in `active`.
+    pub fn new(lending: Arc<Lending>, alone: bool, active: Gauge) -> Rc<Self> {
         Rc::new(Self {
             idle: RefCell::default(),
             shared: RefCell::default(),
@@ -123,7 +126,7 @@ impl Pool {
             retired: Cell::new(false),
             freed: Signal::default(),
             traffic: Cell::default(),
-            opened_here: Cell::new(0),
+            active,
         })
     }
 
@@ -141,12 +144,6 @@ impl Pool {
         let mut traffic = self.traffic.get();
         count(&mut traffic);
         self.traffic.set(traffic);
-    }
-
-    /// Connections opened here less those closed here. Since one may be opened by one worker and closed by another this may be negative; the sum
-    /// over all workers is what is open.
-    pub fn opened_here(&self) -> i64 {
-        self.opened_here.get()
     }
 
     /// Idle connections here.
@@ -191,13 +188,13 @@ impl Pool {
 
     /// A connection is being opened: counted until [`Pool::closed`].
     pub fn opened(&self) {
-        self.opened_here.set(self.opened_here.get() + 1);
+        self.active.increment();
         self.lending.open.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A connection was closed.
     pub fn closed(&self) {
-        self.opened_here.set(self.opened_here.get() - 1);
+        self.active.decrement();
         self.lending.open.fetch_sub(1, Ordering::Relaxed);
     }
 
@@ -257,7 +254,9 @@ impl Pool {
             if idle.len() > 1 { Some(idle.remove(0)) } else { None }
         };
         if let Some(Idle { conn, since }) = surplus {
-            match conn.rest().await.map(|rest| self.lending.rests.push(Rest { rest, since })) {
+            // (Retired meanwhile: then it is closed.)
+            let rest = conn.rest().await.filter(|_| !self.retired.get());
+            match rest.map(|rest| self.lending.rests.push(Rest { rest, since })) {
                 Some(Ok(())) => self.count(|traffic| traffic.lent += 1),
                 Some(Err(_full)) => {
                     self.count(|traffic| traffic.lending_full += 1);
@@ -301,6 +300,10 @@ impl Pool {
     pub fn retire(&self) {
         self.retired.set(true);
         for _ in self.idle.borrow_mut().drain(..) {
+            self.closed();
+        }
+        // (Of what is lent the last worker to hear of it leaves none; the others open anew until then.)
+        while self.lending.rests.pop().is_some() {
             self.closed();
         }
         self.shared.borrow().iter().for_each(|shared| shared.conn.leave(true));

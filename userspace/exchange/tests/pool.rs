@@ -8,6 +8,7 @@ use io::{
     sim::{Chaos, Host, Sim, World},
 };
 use model::Address;
+use stats::{Gauge, metrics};
 use std::{rc::Rc, sync::Arc, time::Duration};
 
 const PLACE: &str = "10.0.0.1:80";
@@ -23,6 +24,8 @@ struct Lab {
     world: World,
     worker: Host,
     rings: [Ring; 2],
+    /// What all pools together have open.
+    active: Gauge,
 }
 
 impl Lab {
@@ -38,7 +41,8 @@ impl Lab {
                 streams.push(listener.accept().await.unwrap());
             }
         });
-        Self { world, worker, rings }
+        let active = stats::stats().0.page().gauge(&metrics::UPSTREAM_ACTIVE, &[("cluster", "app")]);
+        Self { world, worker, rings, active }
     }
 
     fn run(&self, done: impl FnMut() -> bool) {
@@ -59,6 +63,10 @@ impl Lab {
         streams.take()
     }
 
+    fn pool(&self, lending: &Arc<Lending>, alone: bool) -> Rc<Pool> {
+        Pool::new(Arc::clone(lending), alone, self.active.clone())
+    }
+
     fn give(&self, pool: &Rc<Pool>, stream: Stream) {
         pool.opened();
         pool.give(Conn::client(stream.into(), &Settings::default()), true, self.rings[1].now());
@@ -73,7 +81,7 @@ fn address() -> Address {
 fn a_worker_keeps_so_many_idle_connections_and_no_more() {
     const BEYOND: usize = 3;
     let lab = Lab::new();
-    let pool = Pool::new(Arc::new(Lending::default()), true);
+    let pool = lab.pool(&Arc::default(), true);
     for stream in lab.connected(IDLE_MAX + BEYOND) {
         lab.give(&pool, stream);
     }
@@ -94,7 +102,7 @@ fn what_finds_the_lending_place_full_is_closed() {
     const BEYOND: usize = 3;
     let lab = Lab::new();
     let lending = Arc::new(Lending::default());
-    let pools: Vec<_> = (0..LENT_MAX + BEYOND).map(|_| Pool::new(Arc::clone(&lending), false)).collect();
+    let pools: Vec<_> = (0..LENT_MAX + BEYOND).map(|_| lab.pool(&lending, false)).collect();
     let mut streams = lab.connected(2 * pools.len());
     for pool in &pools {
         lab.give(pool, streams.pop().unwrap());
@@ -111,7 +119,7 @@ fn what_finds_the_lending_place_full_is_closed() {
     assert_eq!(sum, Traffic { lent: LENT_MAX as u64, lending_full: BEYOND as u64, ..Traffic::default() });
     assert_eq!(lending.open() as usize, 2 * pools.len() - BEYOND);
     // Whoever has none of its own takes one of them.
-    let other = Pool::new(Arc::clone(&lending), false);
+    let other = lab.pool(&lending, false);
     assert!(matches!(other.take(&lab.rings[1], &Settings::default(), None), Taken::Reused(_)));
     assert_eq!(other.traffic().taken, 1);
 }
@@ -120,7 +128,7 @@ fn what_finds_the_lending_place_full_is_closed() {
 #[test]
 fn a_retired_pool_keeps_nothing() {
     let lab = Lab::new();
-    let pool = Pool::new(Arc::new(Lending::default()), true);
+    let pool = lab.pool(&Arc::default(), true);
     let mut streams = lab.connected(2);
     lab.give(&pool, streams.pop().unwrap());
     pool.retire();
@@ -128,14 +136,33 @@ fn a_retired_pool_keeps_nothing() {
     lab.give(&pool, streams.pop().unwrap());
     assert_eq!((pool.idle(), pool.lending().open()), (0, 0));
     lab.run(|| lab.world.usage(lab.worker).descriptors == 0);
-    assert_eq!(pool.opened_here(), 0);
+    assert_eq!(lab.active.value(), 0);
+}
+
+/// What is lent of an endpoint that was taken away belongs to nobody, nor what was on its way there.
+#[test]
+fn what_is_lent_is_retired_with_its_pool() {
+    for on_its_way in [false, true] {
+        let lab = Lab::new();
+        let pool = lab.pool(&Arc::default(), false);
+        for stream in lab.connected(2) {
+            lab.give(&pool, stream);
+        }
+        assert_eq!((pool.idle(), lab.active.value()), (2, 2));
+        if !on_its_way {
+            lab.run(|| pool.traffic().lent == 1);
+        }
+        pool.retire();
+        lab.run(|| lab.world.usage(lab.worker).descriptors == 0);
+        assert_eq!((pool.idle(), pool.lending().open(), lab.active.value()), (0, 0, 0), "on its way: {on_its_way}");
+    }
 }
 
 /// Nobody is asked for what is lent: so whoever sweeps looks through it too.
 #[test]
 fn what_is_lent_is_swept() {
     let lab = Lab::new();
-    let pool = Pool::new(Arc::new(Lending::default()), false);
+    let pool = lab.pool(&Arc::default(), false);
     for stream in lab.connected(2) {
         lab.give(&pool, stream);
     }

@@ -6,7 +6,7 @@ use core::cell::RefCell;
 use exchange::{Pool, Settings, Traffic};
 use io::Ring;
 use model::Address;
-use stats::{Counter, Gauge, Histogram, metrics};
+use stats::{Counter, Histogram, metrics};
 use std::{rc::Rc, sync::Arc};
 
 use config::{ClusterSlot, Policy};
@@ -30,7 +30,6 @@ pub struct Cluster {
     taken: Counter,
     lending_full: Counter,
     idle_full: Counter,
-    active: Gauge,
 }
 
 /// One endpoint of it.
@@ -99,7 +98,6 @@ impl Cluster {
             taken: page.counter(&metrics::UPSTREAM_TAKEN, &name),
             lending_full: page.counter(&metrics::UPSTREAM_LENDING_FULL, &name),
             idle_full: page.counter(&metrics::UPSTREAM_IDLE_FULL, &name),
-            active: page.gauge(&metrics::UPSTREAM_ACTIVE, &name),
             name: Rc::from(&*config.name),
             config,
         }
@@ -169,13 +167,12 @@ impl Cluster {
         self.idle_full.add(traffic.idle_full);
     }
 
-    /// Closes idle connections whose peer or time has ended, and shows what is open.
+    /// Closes idle connections whose peer or time has ended.
     pub(crate) fn sweep(&self, ring: &Ring) {
         for endpoint in &self.endpoints {
             endpoint.pool.sweep(ring, self.config.timeouts.idle);
             self.count(endpoint.pool.traffic());
         }
-        self.active.set(self.endpoints.iter().map(|endpoint| endpoint.pool.opened_here()).sum());
     }
 }
 
@@ -184,7 +181,11 @@ impl Endpoint {
         let labels = [("cluster", &**cluster), ("endpoint", &*config.name)];
         let page = house.page();
         Self {
-            pool: Pool::new(house.shared().lending(cluster, &config.address), house.alone()),
+            pool: Pool::new(
+                house.shared().lending(cluster, &config.address),
+                house.alone(),
+                page.gauge(&metrics::UPSTREAM_ACTIVE, &labels[..1]),
+            ),
             requests: page.counter(&metrics::UPSTREAM_REQUESTS, &labels),
             duration: page.histogram(&metrics::UPSTREAM_DURATION, &labels),
             responses: CLASSES.map(|class| {
