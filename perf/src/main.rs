@@ -22,6 +22,7 @@ mod memory;
 mod meter;
 mod origin;
 mod peers;
+mod plans;
 mod process;
 mod reloads;
 mod rig;

@@ -5,8 +5,8 @@
 use crate::interrupt;
 use crate::load::{Load, Report, Shape};
 use crate::peers::Peer;
+use crate::plans::http;
 use crate::rig::Rig;
-use crate::rows::http;
 use anyhow::Result;
 use core::sync::atomic::Ordering;
 use core::time::Duration;

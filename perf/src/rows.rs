@@ -1,7 +1,8 @@
 //! What is measured: every row of the table, and how it is read.
 
-use crate::load::{Group, Http, Path, Plan, Shape, Tls};
+use crate::load::{Group, Path, Plan, Shape, Tls};
 use crate::peers::Kind;
+use crate::plans::{h2c, http, tls, tls_h2};
 use crate::rig::{Proxy, Rig};
 use crate::steady::{self, Sample};
 use crate::{admin, memory, reloads, syscalls};
@@ -192,24 +193,6 @@ impl Row {
             Self::Reloads => six_reloads(setting, proxy),
         }
     }
-}
-
-/// Ordinary small requests to the HTTP listener.
-pub(crate) fn http(proxy: &Proxy, connections: usize, shape: Shape) -> Plan {
-    Plan { target: proxy.site.http, path: Path::Small, connections, shape, http: Http::One, tls: None }
-}
-
-fn h2c(proxy: &Proxy) -> Plan {
-    Plan { target: proxy.site.h2c, http: Http::Two { streams: 16 }, ..http(proxy, 16, Shape::KeepAlive) }
-}
-
-fn tls(proxy: &Proxy) -> Plan {
-    let tls = Some(Tls { resume: false, group: Group::X25519 });
-    Plan { target: proxy.site.tls, tls, ..http(proxy, 64, Shape::KeepAlive) }
-}
-
-fn tls_h2(proxy: &Proxy) -> Plan {
-    Plan { target: proxy.site.tls, tls: tls(proxy).tls, ..h2c(proxy) }
 }
 
 /// A sample that is worth reading: work was done and nothing failed.

@@ -15,6 +15,7 @@
 )]
 
 pub mod checksum;
+mod made;
 pub mod packet;
 pub mod parse;
 pub mod plain;

@@ -2,7 +2,6 @@
 #![expect(missing_docs, reason = "fields have the names of their RFCs")]
 #![expect(unsafe_code, reason = "the mark of types that any bytes of a packet are a value of")]
 
-use crate::checksum;
 use abi::Mac;
 
 /// Plain bytes: any bit pattern is a value, and there is no padding.
@@ -100,33 +99,6 @@ impl Macs {
     }
 }
 
-impl Ipv4 {
-    /// The header of a packet that we make: not to be fragmented, with its checksum.
-    #[inline(always)]
-    pub fn made(protocol: u8, payload: u16, source: u32, destination: u32) -> Self {
-        checksum::sealed(Self {
-            version_length: 0x45,
-            tos: 0,
-            length: (size_of::<Self>() as u16 + payload).to_be(),
-            identification: 0,
-            fragment: DONT_FRAGMENT,
-            ttl: HOPS,
-            protocol,
-            checksum: 0,
-            source,
-            destination,
-        })
-    }
-}
-
-impl Ipv6 {
-    /// The header of a packet that we make.
-    #[inline(always)]
-    pub fn made(next: u8, payload: u16, source: [u32; 4], destination: [u32; 4]) -> Self {
-        Self { version_class_flow: 0x6000_0000_u32.to_be(), length: payload.to_be(), next, hops: HOPS, source, destination }
-    }
-}
-
 /// Time to live of what we make (RFC 1700's default).
 pub const HOPS: u8 = 64;
 
@@ -148,3 +120,8 @@ pub const DONT_FRAGMENT: u16 = 0x4000_u16.to_be();
 pub const MORE_FRAGMENTS: u16 = 0x2000_u16.to_be();
 /// IPv4: the fragment's place.
 pub const FRAGMENT_OFFSET: u16 = 0x1fff_u16.to_be();
+
+/// ICMP: destination unreachable (RFC 792).
+pub const UNREACHABLE_V4: u8 = 3;
+/// `ICMPv6`: packet too big (RFC 4443, 3.2).
+pub const TOO_BIG_V6: u8 = 2;

@@ -1,8 +1,8 @@
 //! What was measured, as a table: medians over the rounds.
 
-use super::rounds::Rounds;
 use super::{LIST_AIM, ROWS, Row, listing};
 use abi::{DRAW_STEP, drawn};
+use core::fmt::Display;
 use std::collections::BTreeMap;
 
 /// All measurements, nanoseconds per packet.
@@ -55,7 +55,7 @@ impl Report {
         }
     }
 
-    pub(super) fn print(&self, rounds: &Rounds) {
+    pub(super) fn print(&self, rounds: &impl Display) {
         println!("\nns per packet, medians over {rounds}; `drive` is taken off\n");
         println!(
             "{:<24}{:>8}{:>8}{:>11}{:>8}{:>8}{:>7} {:<8}{:>9}{:>11}{:>8}",

@@ -5,7 +5,8 @@
 #![expect(unsafe_code, reason = "cookies are made and checked by helpers of the kernel")]
 
 use crate::budget::{self, Budget};
-use crate::{count, maps};
+use crate::count;
+use crate::maps::{self, Flood};
 use abi::{Reason, Settings, protocols, tcp_flags};
 use aya_ebpf::helpers;
 use prog::checksum::{self, Sum};
@@ -15,20 +16,6 @@ use prog::route::Link;
 use prog::socket::{self, Owner};
 use prog::verdict::{Step, Verdict};
 use prog::wire::{Ipv4, Ipv6, SegmentSize, Tcp};
-
-/// What a CPU knows of a flood.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub(crate) struct Flood {
-    /// The second that `syns` is of.
-    pub(crate) second: u32,
-    /// SYNs in it.
-    pub(crate) syns: u32,
-    /// Seconds in a row below the lower threshold.
-    pub(crate) calm: u32,
-    /// 1 while cookies are sent.
-    pub(crate) active: u32,
-}
 
 /// The window that we offer: the largest without scaling.
 const WINDOW: u16 = u16::MAX;

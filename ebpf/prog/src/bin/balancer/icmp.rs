@@ -1,7 +1,6 @@
-//! ICMP: echo requests to a VIP, errors about its flows, and the errors that we make.
+//! ICMP: echo requests to a VIP, answered within a budget, and errors about its flows.
 //!
-//! An error about a flow goes where the flow goes: what it quotes is a packet of the VIP, so its ends are exchanged. Nothing here answers without
-//! a budget, and an error is never answered by an error (RFC 1122, 3.2.2; RFC 4443, 2.4).
+//! An error about a flow goes where the flow goes: what it quotes is a packet of the VIP, so its ends are exchanged.
 
 use crate::budget::{self, Budget};
 use crate::count;
@@ -13,7 +12,7 @@ use prog::packet::Packet;
 use prog::parse::{self, Parsed, Piece};
 use prog::route::Link;
 use prog::verdict::{Step, Verdict};
-use prog::wire::{FRAGMENT_OFFSET, HOPS, Icmp, Ipv4, Ipv6, TransportPorts};
+use prog::wire::{FRAGMENT_OFFSET, HOPS, Icmp, Ipv4, Ipv6, TransportPorts, UNREACHABLE_V4};
 
 /// What an ICMP packet to one of our addresses is.
 pub(crate) enum Message {
@@ -24,20 +23,13 @@ pub(crate) enum Message {
 }
 
 const ECHO_REPLY_V4: u8 = 0;
-const UNREACHABLE_V4: u8 = 3;
 const ECHO_V4: u8 = 8;
 const TIME_EXCEEDED_V4: u8 = 11;
 const PARAMETER_V4: u8 = 12;
-/// RFC 792: fragmentation needed and DF set.
-const FRAGMENTATION_NEEDED: u8 = 4;
 const UNREACHABLE_V6: u8 = 1;
-const TOO_BIG_V6: u8 = 2;
 const PARAMETER_V6: u8 = 4;
 const ECHO_V6: u8 = 128;
 const ECHO_REPLY_V6: u8 = 129;
-
-/// What an error of ours quotes of its packet: more than any inside needs, less than what must arrive everywhere (RFC 1812, 4.3.2.3).
-const QUOTE: usize = 480;
 
 /// Read an ICMP packet: whose is it?
 #[inline(always)]
@@ -125,44 +117,5 @@ pub(crate) fn echo(packet: &Packet, parsed: &Parsed, found: &Found, settings: &S
     let hop = Link::read(packet, parsed)?.back();
     hop.write(packet)?;
     count::reason(Reason::Echoed);
-    Ok(hop.send())
-}
-
-/// Tell the sender of a packet that does not fit how many bytes would (RFC 1191, 4; RFC 4443, 3.2).
-#[inline(always)]
-pub(crate) fn too_big(packet: &Packet, parsed: &Parsed, mtu: usize, settings: &Settings) -> Step<Verdict> {
-    if parsed.is_v4() && parsed.may_fragment {
-        return Err(Verdict::pass_for(Reason::Fragmented));
-    }
-    let source = if parsed.is_v4() { &settings.source_v4 } else { &settings.source_v6 };
-    if source.is_none() {
-        return Err(Verdict::drop(Reason::NoSource));
-    }
-    let tells = !parsed.about && usize::from(parsed.bytes) >= QUOTE && budget::spend(Budget::Errors, settings.icmp_errors_per_s, settings);
-    if !tells {
-        return Err(Verdict::drop(Reason::TooBigSilent));
-    }
-    let link = Link::read(packet, parsed)?;
-    let hop = link.back();
-    packet.cut(parsed.ip + QUOTE)?;
-    let header = if parsed.is_v4() { size_of::<Ipv4>() } else { size_of::<Ipv6>() };
-    packet.grow(header + size_of::<Icmp>())?;
-    link.write(packet, &hop, parsed.is_v4())?;
-    let bytes = (size_of::<Icmp>() + QUOTE) as u16;
-    let at = parsed.ip + header;
-    let (kind, code) = if parsed.is_v4() { (UNREACHABLE_V4, FRAGMENTATION_NEEDED) } else { (TOO_BIG_V6, 0) };
-    let mut icmp = Icmp { kind, code, checksum: 0, rest: (mtu as u32).to_be() };
-    packet.write(at, icmp)?;
-    let client = parsed.flow.source;
-    let mut sum = packet.sum::<{ size_of::<Icmp>() + QUOTE }>(at)?;
-    if parsed.is_v4() {
-        packet.write(parsed.ip, Ipv4::made(protocols::ICMP, bytes, source.v4_word(), client.v4_word()))?;
-    } else {
-        packet.write(parsed.ip, Ipv6::made(protocols::ICMPV6, bytes, source.0, client.0))?;
-        sum = sum.plus(checksum::pseudo(source, &client, protocols::ICMPV6, bytes));
-    }
-    icmp.checksum = sum.checksum();
-    packet.write(at, icmp)?;
-    count::reason(Reason::TooBig);
     Ok(hop.send())
 }

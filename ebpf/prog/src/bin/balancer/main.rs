@@ -9,6 +9,7 @@
 mod budget;
 mod cookie;
 mod count;
+mod deliver;
 mod encap;
 mod fragment;
 mod guard;
@@ -24,6 +25,7 @@ mod sample;
 mod slot;
 mod story;
 mod straight;
+mod too_big;
 mod vip;
 
 #[cfg(target_arch = "bpf")]

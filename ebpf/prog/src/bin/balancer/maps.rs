@@ -4,7 +4,6 @@
 //! What the keys and values mean, and who writes what in which order, stands in `abi`.
 #![expect(unsafe_code, reason = "map values are memory that the kernel lends: each access says why it is right")]
 
-use crate::cookie::Flood;
 use abi::{
     Address, Away, AwayKey, Backend, Counters, DropSample, FlowKey, Fragment, FragmentKey, GUARD_BLOCK_WORDS, GUARD_FILTER_WORDS,
     GUARD_NEAR_WORDS, GUARD_V4_BLOCKS, Guard, HostsOf24, NatFlow, Origin, OriginKey, Pin, PoolAddress, PoolKey, PortKey, Ports,
@@ -111,6 +110,20 @@ pub(crate) struct Spent {
     pub(crate) second: u32,
     /// How much.
     pub(crate) count: u32,
+}
+
+/// What a CPU knows of a flood.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Flood {
+    /// The second that `syns` is of.
+    pub(crate) second: u32,
+    /// SYNs in it.
+    pub(crate) syns: u32,
+    /// Seconds in a row below the lower threshold.
+    pub(crate) calm: u32,
+    /// 1 while cookies are sent.
+    pub(crate) active: u32,
 }
 
 /// What holds for the whole machine.

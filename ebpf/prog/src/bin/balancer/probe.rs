@@ -3,8 +3,8 @@
 //! An answer comes from the VIP to an address of ours, for a connection that our stack knows nothing of: it must not see it.
 #![expect(unsafe_code, reason = "the ring's memory is written in place: a packet is larger than the stack")]
 
+use crate::deliver::{self, Delivery};
 use crate::slot::Choice;
-use crate::story::{self, Delivery};
 use crate::{maps, vip};
 use abi::{
     PROBE_ACCEPTED, PROBE_ANSWER_BYTES, PROBE_NO_WAY, PROBE_PORT_FIRST, PROBE_PORTS, PROBE_REFUSED, PROBE_STREAM_BYTES, PROBE_STREAM_PORTS,
@@ -39,7 +39,7 @@ fn enclose(packet: &Packet) -> Step<u32> {
     let hash = flow_hash(settings.hash_seed, &parsed.flow.source, parsed.ports());
     let choice = Choice { backend, hash, others: None };
     let backend = maps::backend(backend).ok_or(broken)?;
-    let hop = story::enclose(packet, &found, &Delivery { parsed, backend, choice, settings })?;
+    let hop = deliver::enclose(packet, &found, &Delivery { parsed, backend, choice, settings })?;
     Ok(hop.interface(packet))
 }
 

@@ -1,18 +1,14 @@
 //! The story of a packet that comes to the balancer.
 
-use crate::encap::{self, Letter};
 use crate::icmp::{self, Message};
-use crate::nat::{self, Ends};
+use crate::nat;
 use crate::slot::{self, Choice};
 use crate::vip::{self, Found};
-use crate::{cookie, count, fragment, guard, log, maps, probe, quic, reset, sample, straight};
-use abi::{
-    Backend, FlowKey, MODE_DSR, MODE_NAT_GATEWAY, MODE_NAT_POOL, MODE_TERMINATE, Origin, Reason, Settings, protocols, service_flags,
-};
+use crate::{cookie, count, deliver, fragment, guard, log, maps, probe, quic, reset, sample, straight};
+use abi::{FlowKey, MODE_DSR, MODE_NAT_GATEWAY, MODE_NAT_POOL, MODE_TERMINATE, Origin, Reason, Settings, protocols, service_flags};
 use aya_ebpf::bindings::xdp_md;
 use prog::packet::Packet;
 use prog::parse::{self, Parsed, Piece};
-use prog::route::{self, Hop, Link};
 use prog::verdict::{Step, Verdict};
 
 /// Whose packet it is.
@@ -80,8 +76,8 @@ fn story(packet: &Packet) -> Step<Verdict> {
             guard::admit(&parsed.flow.source, parsed.is_syn(), settings)?;
             return icmp::echo(packet, parsed, &found, settings);
         }
-        Whose::Origin(origin) => return go_back(packet, parsed, &nat::from_origin(parsed, origin)),
-        Whose::Pooled(flow) => return go_back(packet, parsed, &nat::from_pool(parsed, flow)),
+        Whose::Origin(origin) => return deliver::go_back(packet, parsed, &nat::from_origin(parsed, origin)),
+        Whose::Pooled(flow) => return deliver::go_back(packet, parsed, &nat::from_pool(parsed, flow)),
     };
     guard::admit(&parsed.flow.source, parsed.is_syn(), settings)?;
     match found.service.mode {
@@ -91,8 +87,8 @@ fn story(packet: &Packet) -> Step<Verdict> {
         }
         MODE_NAT_POOL => {
             let (choice, ends) = nat::through_pool(parsed, &found, settings)?;
-            let delivery = delivery(parsed, &found, choice, settings)?;
-            cross(packet, &delivery, &ends)
+            let delivery = deliver::to(parsed, &found, choice, settings)?;
+            deliver::cross(packet, &delivery, &ends)
         }
         mode => {
             let choice = match owner.or_else(|| quic::steer(packet, parsed, &found)) {
@@ -105,10 +101,10 @@ fn story(packet: &Packet) -> Step<Verdict> {
                 },
             };
             fragment::remember(parsed, choice.backend, settings);
-            let delivery = delivery(parsed, &found, choice, settings)?;
+            let delivery = deliver::to(parsed, &found, choice, settings)?;
             match mode {
-                MODE_DSR => Ok(enclose(packet, &found, &delivery)?.send()),
-                MODE_NAT_GATEWAY => cross(packet, &delivery, &nat::to_origin(parsed, delivery.backend)),
+                MODE_DSR => Ok(deliver::enclose(packet, &found, &delivery)?.send()),
+                MODE_NAT_GATEWAY => deliver::cross(packet, &delivery, &nat::to_origin(parsed, delivery.backend)),
                 _ => Err(Verdict::drop(Reason::Broken)),
             }
         }
@@ -166,82 +162,4 @@ fn later_fragment(parsed: &mut Parsed) -> Step<Whose> {
         Some(found) if found.service.flags & service_flags::HASH_SOURCE != 0 => Ok(Whose::Client(found, None)),
         Some(_) | None => Err(Verdict::drop(Reason::NoFirstFragment)),
     }
-}
-
-/// A packet and who gets it.
-pub(crate) struct Delivery<'a> {
-    pub(crate) parsed: &'a Parsed,
-    pub(crate) backend: &'a Backend,
-    pub(crate) choice: Choice,
-    pub(crate) settings: &'a Settings,
-}
-
-/// It is decided: look the backend up and count.
-#[inline(always)]
-fn delivery<'a>(parsed: &'a Parsed, found: &Found, choice: Choice, settings: &'a Settings) -> Step<Delivery<'a>> {
-    let backend = maps::backend(choice.backend).ok_or(Verdict::drop(Reason::Broken))?;
-    count::forwarded(found.number, choice.backend, parsed.bytes);
-    Ok(Delivery { parsed, backend, choice, settings })
-}
-
-/// Bytes of the largest packet on the way to a backend that does not say.
-const MTU: usize = 1500;
-
-/// Direct server return: the packet as it is, in an envelope or with another MAC, and its next hop.
-#[inline(always)]
-pub(crate) fn enclose(packet: &Packet, found: &Found, delivery: &Delivery<'_>) -> Step<Hop> {
-    let Delivery { parsed, backend, choice, settings } = delivery;
-    let overhead = encap::overhead(found.service.via, backend, choice);
-    let mtu = if backend.mtu == 0 { MTU } else { usize::from(backend.mtu) };
-    if usize::from(parsed.bytes) + overhead > mtu {
-        return Err(icmp::too_big(packet, parsed, mtu - overhead, settings)?);
-    }
-    let link = Link::read(packet, parsed)?;
-    let hop = next_hop(packet, delivery, &link).map_err(unresolved)?;
-    encap::seal(packet, found.service.via, &Letter { parsed, backend, choice, link: &link, hop: &hop, settings })?;
-    Ok(hop)
-}
-
-/// The next hop to the backend; that the kernel's routes are asked for it is counted.
-#[inline(always)]
-fn next_hop(packet: &Packet, delivery: &Delivery<'_>, link: &Link) -> Step<Hop> {
-    let Delivery { backend, settings, .. } = delivery;
-    if let Some(destination) = route::known(backend, settings) {
-        return Ok(Hop::to(destination, packet, backend, link.own()));
-    }
-    count::reason(Reason::ByRoutes);
-    route::by_routes(packet, route::source_for(&backend.address, settings), &backend.address)
-}
-
-/// A packet for another machine is nothing that our stack could send there.
-#[inline(always)]
-fn unresolved(_: Verdict) -> Verdict {
-    Verdict::drop(Reason::NoNeighbour)
-}
-
-/// Translation: to the origin under other ends.
-#[inline(always)]
-fn cross(packet: &Packet, delivery: &Delivery<'_>, ends: &Ends) -> Step<Verdict> {
-    let link = Link::read(packet, delivery.parsed)?;
-    nat::translate(packet, delivery.parsed, ends)?;
-    let hop = next_hop(packet, delivery, &link)?;
-    hop.write(packet)?;
-    Ok(hop.send())
-}
-
-/// Translation: back to the client, by the kernel's routes. What they have no neighbour for yet goes up translated, and the stack asks.
-/// An origin's answer to this machine itself is no client's, and goes up as it is.
-#[inline(always)]
-fn go_back(packet: &Packet, parsed: &Parsed, ends: &Ends) -> Step<Verdict> {
-    let hop = route::by_routes(packet, &ends.source, &ends.destination);
-    if let Err(end) = &hop
-        && *end != Verdict::pass_for(Reason::Unresolved)
-    {
-        return Err(*end);
-    }
-    nat::translate(packet, parsed, ends)?;
-    count::reason(Reason::TranslatedBack);
-    let hop = hop?;
-    hop.write(packet)?;
-    Ok(hop.send())
 }
