@@ -6,7 +6,7 @@ use model::{
     grammar::{is_disguised, is_forbidden_trailer},
 };
 
-use crate::{framing::Framing, head::Source};
+use crate::{framing::Framing, source::Source};
 
 /// Options of Connection fields that name other fields: more than anyone sends, few enough to look for each.
 pub const CONNECTION_OPTIONS_MAX: usize = 16;

@@ -23,6 +23,7 @@ mod request;
 mod response;
 mod section;
 mod send;
+mod source;
 mod target;
 
 pub use chunked::{CHUNK_LINE_BYTES_MAX, CHUNK_OVERHEAD_BYTES_MAX};

@@ -8,7 +8,8 @@ use model::{Body, Cause, Fields, Head, Method, Name, RequestLine, Scheme, Start,
 use crate::{
     connection::{Settings, Version},
     fields::{self, Facts, Kind, WEBSOCKET},
-    head::{Message, SLOTS, Source, is_plain, persistent, with_later_minor, with_slots},
+    head::{Message, SLOTS, is_plain, persistent, with_later_minor, with_slots},
+    source::Source,
     target,
 };
 

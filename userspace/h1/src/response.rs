@@ -9,7 +9,8 @@ use crate::{
     connection::Version,
     fields::{self, Kind},
     framing::has_no_content,
-    head::{Message, SLOTS, Source, is_plain, persistent, with_later_minor, with_slots},
+    head::{Message, SLOTS, is_plain, persistent, with_later_minor, with_slots},
+    source::Source,
 };
 
 /// As [`crate::request::in_place`]; `head_only` when the request was HEAD.

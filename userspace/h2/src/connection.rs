@@ -11,7 +11,7 @@ use crate::{
     frame::{self, HEAD_BYTES, Kind, PREFACE, PeerSettings, Setting, WINDOW_DEFAULT, WINDOW_MAX},
     hpack::{Decoder, Encoder, TABLE_BYTES_DEFAULT, TABLE_BYTES_MAX},
     limits::{Limit, Nuisance, Patience, Rates},
-    receive::{Gather, Reading},
+    reading::{Gather, Reading},
     streams::{Closed, ReceiveWindow, Schedule, SendWindow, Stream, Table},
 };
 

@@ -20,6 +20,7 @@ mod head;
 mod hpack;
 mod limits;
 mod priority;
+mod reading;
 mod receive;
 mod streams;
 mod transmit;

@@ -6,7 +6,7 @@ use model::{Address, Instant};
 
 use crate::{
     Bell, Completion, Descriptor, Errno, Fd, KernelCipher, Kind, Op, Token,
-    redirect::Passed,
+    passed::Passed,
     sim::Sim,
     uring::{Uring, tcp},
 };

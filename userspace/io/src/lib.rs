@@ -15,6 +15,7 @@ mod listen;
 mod listener;
 mod mailbox;
 mod op;
+mod passed;
 mod reactor;
 mod redirect;
 mod ring;

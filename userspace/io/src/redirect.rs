@@ -8,7 +8,7 @@
 use buf::Chunk;
 use core::{cell::Cell, future::poll_fn, task::Poll, time::Duration};
 
-use crate::{Errno, Fd, Ring, Stream, socket::Ended};
+use crate::{Errno, Fd, Ring, Stream};
 
 /// How often it is looked whether bytes are kept for userspace.
 const KEPT_LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -70,21 +70,6 @@ pub enum Refused {
     Unsettled,
     /// The kernel would not.
     Kernel(Errno),
-}
-
-/// What waited at one socket and was given to another, without waiting.
-#[derive(Debug, Default)]
-pub(crate) struct Passed {
-    /// Bytes that the other took.
-    pub(crate) moved: u64,
-    /// Bytes received that it did not take.
-    pub(crate) rest: Vec<u8>,
-    /// Everything was received, and no packet is half read.
-    pub(crate) is_empty: bool,
-    /// How the first one's direction has ended, if it has.
-    pub(crate) ended: Option<Ended>,
-    /// Why the other takes no more bytes ever.
-    pub(crate) broken: Option<Errno>,
 }
 
 /// Two streams of one ring that are joined, for as long as it lives. Drop it before the streams, and only when both directions have ended or

@@ -11,7 +11,8 @@ use crate::{
     head::{self, List, ListLimits, Problem},
     limits::{Limit, Nuisance},
     priority::Urgency,
-    receive::{Block, Reading, Step, number},
+    reading::{Block, Reading},
+    receive::{Step, number},
     streams::{Receiving, Sending, UNKNOWN, closed::Was},
 };
 

@@ -11,7 +11,7 @@ use super::{
     Chance, World,
     world::{Event, Inner},
 };
-use crate::{End, Errno, Fd, Moved, Redirect, Ways, redirect::Passed, socket::Ended};
+use crate::{End, Errno, Fd, Moved, Redirect, Ways, passed::Passed, socket::Ended};
 
 /// Microseconds that pass at most while two sockets are being joined.
 const JOIN_MICROS_MAX: u64 = 300;

@@ -17,7 +17,7 @@ use super::{
     Host, World,
     world::{Inner, Operation, RingState, Running, State},
 };
-use crate::{Bell, Completion, Descriptor, Errno, Fd, KernelCipher, Kind, Op, Token, redirect::Passed};
+use crate::{Bell, Completion, Descriptor, Errno, Fd, KernelCipher, Kind, Op, Token, passed::Passed};
 
 /// The virtual clock's zero, in seconds since 1970: 2026-01-01.
 const EPOCH_SECONDS: u64 = 1_767_225_600;

@@ -10,7 +10,7 @@ use rustix::{
 };
 
 use super::borrow;
-use crate::{Errno, Fd, redirect::Passed, socket::Ended};
+use crate::{Errno, Fd, passed::Passed, socket::Ended};
 
 /// Looks, before a count that does not hold still is given up.
 const LOOKS_MAX: u32 = 64;
