@@ -1,4 +1,4 @@
-//! Interfaces on top of others: bonds and VLANs. Few kernels of build machines have them, Debian's own has: `cargo xtask guest` runs these.
+//! Interfaces on top of others: bridges, bonds and VLANs. Few kernels of build machines have the last two, Debian's own has: `cargo xtask guest` runs these.
 #![expect(clippy::disallowed_methods, reason = "the kernel detaches in its own time")]
 
 use ebpf::namespace;
@@ -20,6 +20,56 @@ fn shown(interface: &str) -> Option<String> {
     text.split_whitespace().find(|word| word.starts_with("xdp")).map(str::to_owned)
 }
 
+/// Waits until only these have a program, of all that are named.
+#[track_caller]
+fn only(attached: &[&str], all: &[&str]) {
+    let is_so = || all.iter().all(|interface| shown(interface).is_some() == attached.contains(interface));
+    for _ in 0..500 {
+        if is_so() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("of {all:?} not only {attached:?} have a program");
+}
+
+/// A balancer whose attachments are gone with it.
+fn open(name: &str) -> (Balancer, PathBuf) {
+    let folder = PathBuf::from(format!("{}/sluice-test-{name}-{}", l4::ROOT, process::id()));
+    drop(Folder::of_instance("mounted").expect("root"));
+    (Balancer::open(Folder::at(folder.clone())).expect("loads"), folder)
+}
+
+/// The kernel takes no program below one: what leaves makes way first, and is put back when that was for nothing.
+#[test]
+fn an_interface_is_exchanged_for_one_below_it() {
+    namespace::enter();
+    ip(&["link add top type bridge", "link add m0 type veth peer name p0", "link set m0 master top", "link set top up", "link set m0 up"]);
+    let (mut balancer, folder) = open("exchanged");
+    let all = ["top", "m0", "out"];
+    exchange(&mut balancer, ("top", Mode::Generic), ("m0", Mode::Native), &all);
+    // Who stays does not make way, and who cannot come is told why.
+    balancer.attach(&[("top", Wish::Auto)]).expect("it is free");
+    let covered = balancer.attach(&[("m0", Wish::Auto), ("top", Wish::Auto)]).map(drop).expect_err("refused");
+    assert!(matches!(covered, LoadError::Attach(AttachError::Covered { .. })), "{covered}");
+    println!("below one that stays: {covered}");
+    only(&["top"], &all);
+    assert!(Folder::at(folder).remove().expect("removed"));
+    only(&[], &all);
+}
+
+/// From one to the one below it and back; and not, when another that is wished for too is not there.
+fn exchange(balancer: &mut Balancer, above: (&str, Mode), below: (&str, Mode), all: &[&str]) {
+    for (interface, mode) in [above, below, above] {
+        let attachments = balancer.attach(&[(interface, Wish::Auto)]).unwrap_or_else(|error| panic!("{interface}: {error}"));
+        assert_eq!(attachments.iter().map(|one| (&*one.interface, one.mode)).collect::<Vec<_>>(), [(interface, mode)]);
+        only(&[interface], all);
+    }
+    let error = balancer.attach(&[(below.0, Wish::Auto), ("out", Wish::Auto), ("nowhere", Wish::Auto)]).map(drop).expect_err("refused");
+    assert!(matches!(error, LoadError::Attach(AttachError::Unknown { .. })), "{error}");
+    only(&[above.0], all);
+}
+
 /// What is asked for, and what comes of it; `None`: it is refused, with the reason.
 type Row<'a> = (&'a [(&'a str, Wish)], Option<&'a [Mode]>);
 
@@ -37,9 +87,8 @@ fn every_kind_of_interface_is_attached_to_as_it_can_be() {
         "link set bond0 up",
         "link set out.7 up",
     ]);
-    let folder = PathBuf::from(format!("{}/sluice-test-stacked-{}", l4::ROOT, process::id()));
-    drop(Folder::of_instance("mounted").expect("root"));
-    let mut balancer = Balancer::open(Folder::at(folder.clone())).expect("loads");
+    let (mut balancer, folder) = open("stacked");
+    exchange(&mut balancer, ("out.7", Mode::Generic), ("out", Mode::Native), &["out", "out.7", "wire"]);
     let rows: [Row<'_>; 8] = [
         (&[("bond0", Wish::Auto)], Some(&[Mode::Native])),
         (&[("out.7", Wish::Native)], None),
@@ -66,7 +115,9 @@ fn every_kind_of_interface_is_attached_to_as_it_can_be() {
                 println!("{wishes:?}: {error}");
                 let (AttachError::NotNative { interface, .. }
                 | AttachError::Unknown { interface }
+                | AttachError::Covered { interface }
                 | AttachError::Held { interface, .. }
+                | AttachError::Lost { interface, .. }
                 | AttachError::Other { interface, .. }) = &error;
                 assert_eq!(interface, wishes[0].0);
                 assert!(!matches!(error, AttachError::Other { .. }), "{error}");
@@ -76,14 +127,8 @@ fn every_kind_of_interface_is_attached_to_as_it_can_be() {
     }
     // A bond's program is its members': they can have no other.
     let held = balancer.attach(&[("bond0", Wish::Native), ("m0", Wish::Native)]).map(drop).expect_err("refused");
-    assert!(matches!(held, LoadError::Attach(AttachError::Held { .. })), "{held}");
+    assert!(matches!(held, LoadError::Attach(AttachError::Covered { .. })), "{held}");
     println!("a member of a bond that has a program: {held}");
     assert!(Folder::at(folder).remove().expect("removed"));
-    for _ in 0..500 {
-        if ["bond0", "out", "out.7", "m0"].iter().all(|interface| shown(interface).is_none()) {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    panic!("something is still attached");
+    only(&[], &["bond0", "out", "out.7", "m0"]);
 }

@@ -2,6 +2,9 @@
 //!
 //! Native means inside the driver, before the kernel makes anything of a packet; generic is after that, several times slower, and for trying
 //! things out. An interface never becomes generic in silence. Attachments are links that stay with the interface until their pin is removed.
+//!
+//! What comes is attached to before what leaves is let go, so that packets always meet the program somewhere. One case cannot be so: the kernel takes no
+//! program below an interface that has one. There what leaves makes way, and for some milliseconds its packets go to the stack.
 
 use crate::hooks::hooks;
 use crate::load::LoadError;
@@ -10,7 +13,12 @@ use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::xdp::{XdpLink, XdpMode};
 use aya::programs::{ProgramError, Xdp};
 use std::path::PathBuf;
-use std::{fs, io};
+use std::time::Duration;
+use std::{fs, io, thread};
+
+/// How often, and how many times, it is looked whether what made way is gone.
+const UNCOVERED_LOOK_EVERY: Duration = Duration::from_millis(5);
+const UNCOVERED_LOOKS_MAX: u32 = 200;
 
 /// How an interface is attached to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +69,12 @@ pub enum AttachError {
         /// Which one.
         holder: String,
     },
+    /// One on top of it has a program.
+    #[error("an interface on top of {interface} has an XDP program, and the kernel takes none below one")]
+    Covered {
+        /// Its name.
+        interface: String,
+    },
     /// Its driver has no native mode.
     #[error("the driver of {interface} has no native mode for this program: {why} (`mode: generic` or `auto` would do)")]
     NotNative {
@@ -68,6 +82,16 @@ pub enum AttachError {
         interface: String,
         /// What the kernel said.
         why: String,
+    },
+    /// It could not be attached to, and what had made way for it could not come back.
+    #[error("{why}; and then, again to {interface}: {again}")]
+    Lost {
+        /// What had made way.
+        interface: String,
+        /// Why the other could not be attached to.
+        why: Box<Self>,
+        /// Why this could not be.
+        again: Box<Self>,
     },
     /// Anything else.
     #[error("cannot attach to {interface}: {why}")]
@@ -88,6 +112,13 @@ impl Mode {
         }
     }
 
+    fn wish(self) -> Wish {
+        match self {
+            Self::Native => Wish::Native,
+            Self::Generic => Wish::Generic,
+        }
+    }
+
     fn flags(self) -> XdpMode {
         match self {
             Self::Native => XdpMode::Driver,
@@ -96,15 +127,51 @@ impl Mode {
     }
 }
 
-/// Attach `program` to these interfaces, and detach from all others.
+/// Attach `program` to these interfaces, and detach from all others; on an error, to those that it was attached to before.
 pub(crate) fn attach_all(program: &mut Xdp, folder: &Folder, interfaces: &[(&str, Wish)]) -> Result<Vec<Attachment>, LoadError> {
-    let mut attachments = Vec::new();
-    for (interface, wish) in interfaces {
-        attachments.push(attach(program, folder, interface, *wish)?);
-    }
     let kept: Vec<&str> = interfaces.iter().map(|(interface, _wish)| *interface).collect();
+    let before = attached(folder).map_err(LoadError::Detach)?;
+    let (mut attachments, mut left) = (Vec::new(), Vec::new());
+    for (interface, wish) in interfaces {
+        let mut attached = attach(program, folder, interface, *wish);
+        if matches!(attached, Err(AttachError::Covered { .. })) && left.is_empty() {
+            left = detach_others(folder, &kept).map_err(LoadError::Detach)?;
+            if !left.is_empty() {
+                attached = attach_uncovered(program, folder, interface, *wish);
+            }
+        }
+        match attached {
+            Ok(attachment) => attachments.push(attachment),
+            Err(why) => {
+                let old: Vec<&str> = before.iter().map(|(interface, _mode)| interface.as_str()).collect();
+                detach_others(folder, &old).map_err(LoadError::Detach)?;
+                return Err(put_back(program, folder, &left, why).into());
+            }
+        }
+    }
     detach_others(folder, &kept).map_err(LoadError::Detach)?;
     Ok(attachments)
+}
+
+/// The same as [`attach`], as soon as what was on top is gone: the kernel detaches in its own time.
+fn attach_uncovered(program: &mut Xdp, folder: &Folder, interface: &str, wish: Wish) -> Result<Attachment, AttachError> {
+    for _ in 0..UNCOVERED_LOOKS_MAX {
+        let attached = attach(program, folder, interface, wish);
+        if !matches!(attached, Err(AttachError::Covered { .. })) {
+            return attached;
+        }
+        #[expect(clippy::disallowed_methods, reason = "the kernel says nowhere when it is done")]
+        thread::sleep(UNCOVERED_LOOK_EVERY);
+    }
+    attach(program, folder, interface, wish)
+}
+
+/// What made way for nothing is attached to again; returns why it was for nothing.
+fn put_back(program: &mut Xdp, folder: &Folder, left: &[(String, Mode)], why: AttachError) -> AttachError {
+    left.iter().fold(why, |why, (interface, mode)| match attach_uncovered(program, folder, interface, mode.wish()) {
+        Ok(_) => why,
+        Err(again) => AttachError::Lost { interface: interface.clone(), why: Box::new(why), again: Box::new(again) },
+    })
 }
 
 /// Attach `program` to an interface, or give it the attachment that an earlier process left there.
@@ -132,27 +199,32 @@ fn attach(program: &mut Xdp, folder: &Folder, interface: &str, wish: Wish) -> Re
                 return Ok(Attachment { interface: interface.to_owned(), mode, adopted: false });
             }
             Err(error) => match why_not(interface, mode, &error) {
-                held @ (AttachError::Held { .. } | AttachError::Unknown { .. }) => return Err(held),
                 why @ (AttachError::NotNative { .. } | AttachError::Other { .. }) => refused = refused.or(Some(why)),
+                why @ (AttachError::Held { .. } | AttachError::Covered { .. } | AttachError::Unknown { .. } | AttachError::Lost { .. }) => {
+                    return Err(why);
+                }
             },
         }
     }
     Err(refused.unwrap_or_else(|| other(interface, &"no mode was tried")))
 }
 
-/// Detach from every interface that is not among `kept`; returns their names.
-fn detach_others(folder: &Folder, kept: &[&str]) -> io::Result<Vec<String>> {
-    let mut gone = Vec::new();
-    for pin in fs::read_dir(folder.links())? {
-        let pin = pin?;
-        let name = pin.file_name().to_string_lossy().into_owned();
-        let interface = name.rsplit_once(SEPARATOR).map_or(name.as_str(), |(interface, _mode)| interface).replace(DOT, ".");
-        if !kept.contains(&interface.as_str()) {
-            fs::remove_file(pin.path())?;
-            gone.push(interface);
-        }
-    }
-    Ok(gone)
+/// Detach from every interface that is not among `kept`; returns what was let go.
+fn detach_others(folder: &Folder, kept: &[&str]) -> io::Result<Vec<(String, Mode)>> {
+    let mut others = attached(folder)?;
+    others.retain(|(interface, _mode)| !kept.contains(&interface.as_str()));
+    others.iter().try_for_each(|(interface, mode)| remove(folder, interface, *mode))?;
+    Ok(others)
+}
+
+/// All that is attached to, by whichever process.
+fn attached(folder: &Folder) -> io::Result<Vec<(String, Mode)>> {
+    let named = |pin: io::Result<fs::DirEntry>| {
+        let name = pin?.file_name().to_string_lossy().into_owned();
+        let (interface, mode) = name.rsplit_once(SEPARATOR).unwrap_or((&name, ""));
+        Ok((interface.replace(DOT, "."), if mode == Mode::Native.name() { Mode::Native } else { Mode::Generic }))
+    };
+    fs::read_dir(folder.links())?.map(named).collect()
 }
 
 /// Between interface and mode in a pin's name. The BPF filesystem takes no dots, which VLAN interfaces have.
@@ -197,21 +269,25 @@ fn why_not(interface: &str, mode: Mode, error: &ProgramError) -> AttachError {
     let code = if let ProgramError::SyscallError(error) = error { error.io_error.raw_os_error() } else { None };
     match (error, code) {
         (ProgramError::UnknownInterface { .. }, _) => AttachError::Unknown { interface },
-        (_, Some(libc::EBUSY | libc::EEXIST)) => AttachError::Held { holder: holder(&interface), interface },
+        (_, Some(libc::EBUSY | libc::EEXIST)) => match holder(&interface) {
+            Some(holder) => AttachError::Held { holder, interface },
+            None => AttachError::Covered { interface },
+        },
         _ if mode == Mode::Native => AttachError::NotNative { interface, why: deepest(error) },
         _ => AttachError::Other { interface, why: deepest(error) },
     }
 }
 
-/// The program at an interface's hook, as far as the kernel tells.
-fn holder(interface: &str) -> String {
+/// The program at an interface's hook, as far as the kernel tells; `None`: there is none, so one on top is in the way.
+fn holder(interface: &str) -> Option<String> {
     let hooks = hooks().unwrap_or_default();
-    let number = hooks.into_iter().find_map(|hook| if hook.interface == interface { hook.program } else { None });
-    // The kernel has none below one, and none at the members of a bond that has one.
-    let Some(number) = number else { return "the program of an interface on top of it".to_owned() };
+    let number = hooks.into_iter().find_map(|hook| if hook.interface == interface { hook.program } else { None })?;
     let programs = aya::programs::loaded_programs().filter_map(Result::ok);
     let name = programs.into_iter().find(|program| program.id() == number).and_then(|program| program.name_as_str().map(str::to_owned));
-    format!("the program {} (number {number}, `bpftool prog show id {number}` tells more)", name.as_deref().unwrap_or("without a name"))
+    Some(format!(
+        "the program {} (number {number}, `bpftool prog show id {number}` tells more)",
+        name.as_deref().unwrap_or("without a name")
+    ))
 }
 
 fn other(interface: &str, error: &dyn std::fmt::Display) -> AttachError {
