@@ -92,8 +92,7 @@ clusters:
             port = web.port()
         )
     };
-    let under = ["sh", "-c", "chown 65534 .; exec \"$@\"", "sh", "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
-    let sluice = Setup::new(vips("")).with(&["--workers", "1"]).under(&under).start();
+    let sluice = Setup::new(vips("")).with(&["--workers", "1"]).under(&NOBODY).start();
     assert!(sluice.log().contains("no packets of VIPs are taken, only listeners are served"), "{}", sluice.log());
     assert!(sluice.log().contains("CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN, CAP_NET_RAW"), "{}", sluice.log());
     assert!(sluice.log().contains("userspace carries all bytes"), "{}", sluice.log());
@@ -112,6 +111,24 @@ clusters:
     eventually("the change is in force", || sluice.metrics().sum("sluice_config_applied_total", &[]) >= 1);
     serves();
 }
+
+/// Neither listeners nor rights: nothing could be done, and the process ends saying what it lacks.
+#[test]
+fn who_could_do_nothing_ends_and_says_why() {
+    let text = "l4: { instance: idle, interfaces: [lo] }
+vips:
+  shop: { addresses: [198.18.7.9], ports: [tcp/443], dsr: ipip, to: edge }
+clusters:
+  edge: { endpoints: [198.18.7.2] }
+";
+    let (status, log) = Setup::new(text).with(&["--workers", "1"]).under(&NOBODY).refused();
+    assert_eq!(status.code(), Some(1), "{log}");
+    let why = "there are VIPs and no listeners, and this process has no CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN, CAP_NET_RAW";
+    assert!(log.contains(why), "{log}");
+}
+
+/// As somebody without any rights, in a folder that is theirs.
+const NOBODY: [&str; 8] = ["sh", "-c", "chown 65534 .; exec \"$@\"", "sh", "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
 
 /// What the test leaves in the kernel, taken away.
 struct Removed<'a> {

@@ -102,11 +102,16 @@ fn open_kernel(snapshot: &Arc<Snapshot>) -> Result<Option<Kernel>> {
     if snapshot.vips.is_empty() {
         return Ok(None);
     }
-    let missing = rights::missing_for_kernel_layer()?;
-    if missing.is_empty() || snapshot.listeners.is_empty() {
+    let missing = rights::missing_for_kernel_layer()?.join(", ");
+    if missing.is_empty() {
         return Kernel::open(snapshot).map(Some);
     }
-    tracing::error!("no packets of VIPs are taken, only listeners are served: this process has no {}", missing.join(", "));
+    if snapshot.listeners.is_empty() {
+        // There is nothing to lose by trying: some kernels and containers give by another right.
+        let kernel = Kernel::open(snapshot);
+        return kernel.map(Some).with_context(|| format!("there are VIPs and no listeners, and this process has no {missing}"));
+    }
+    tracing::error!("no packets of VIPs are taken, only listeners are served: this process has no {missing}");
     Ok(None)
 }
 
