@@ -33,6 +33,8 @@ pub struct Client {
     pub mood: Mood,
     /// Whether the proxy may close a connection between two requests.
     pub closes_idle: bool,
+    /// Whether tunnels may break, or not come about.
+    pub tunnels_may_fail: bool,
     /// The proxy's.
     pub address: Address,
     /// Whether most connections speak HTTP/2.
@@ -101,7 +103,7 @@ impl Client {
     }
 
     /// What the proxy is spoken to through; `None` when the handshake fails.
-    async fn secured(&self, stream: io::Stream, many: bool) -> Option<Transport> {
+    pub(crate) async fn secured(&self, stream: io::Stream, many: bool) -> Option<Transport> {
         let Some(clients) = &self.tls else { return Some(stream.into()) };
         let transport = Transport::tls_client(stream, &clients[usize::from(many)], NAME).ok()?;
         if !secure::agrees(&transport).await {

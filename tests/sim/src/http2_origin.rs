@@ -15,6 +15,7 @@ use crate::{
     link::{Came, Link},
     origin::{HOLD, Origin},
     plan::{Conduct, Mood, Plan},
+    tunneller::TUNNEL,
     whims::{self, Side},
     wire::Head,
 };
@@ -117,7 +118,7 @@ impl Origin {
                 servings.extend(self.begin(link, id, &head));
             }
             Event::Part(id, part) => {
-                let Some(serving) = servings.iter_mut().find(|serving| serving.id == id) else { return };
+                let Some(serving) = servings.iter_mut().find(|serving| serving.id == id) else { return send_back(link, id, part) };
                 match part {
                     Part::Data(data) => serving.body.extend_from_slice(&data),
                     Part::End => self.ended(serving, link.now()),
@@ -151,6 +152,10 @@ impl Origin {
     fn begin(&self, link: &mut Link, id: StreamId, head: &model::Head) -> Option<Serving> {
         let told = told(head);
         if told.word(1) == HOLD {
+            return None;
+        }
+        if told.word(1) == TUNNEL {
+            let _dropped_when_gone = link.codec.send(id, Part::Head(model::Head::response(101, model::Body::Unknown)));
             return None;
         }
         if told.word(1) == "/healthz" {
@@ -234,6 +239,16 @@ impl Serving {
             link.codec.release(self.id);
         }
         over
+    }
+}
+
+/// What a tunnel brings, as it comes.
+fn send_back(link: &mut Link, id: StreamId, part: Part) {
+    let is_end = part.is_end();
+    let part = if let Part::Data(data) = part { Part::Data(Chunk::copy_of(&data)) } else { part };
+    let _dropped_when_gone = link.codec.send(id, part);
+    if is_end {
+        link.codec.release(id);
     }
 }
 

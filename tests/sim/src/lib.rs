@@ -20,5 +20,6 @@ pub mod scene;
 pub mod secure;
 pub mod seeds;
 pub mod setting;
+pub mod tunneller;
 pub mod whims;
 pub mod wire;

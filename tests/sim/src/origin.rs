@@ -13,6 +13,7 @@ use crate::{
     ledger::Ledger,
     plan::{Body, Conduct, Mood, Plan},
     secure,
+    tunneller::{TUNNEL, accept},
     wire::{Ended, Head, Wire, announced, framed, write_slowly},
 };
 
@@ -108,6 +109,9 @@ impl Origin {
             wire.read_out().await;
             return Ok(Then::Close);
         }
+        if head.word(1) == TUNNEL {
+            return self.tunnel(wire, &head, random).await;
+        }
         let Some(id) = head.word(1).strip_prefix("/r/").and_then(|id| id.parse().ok()) else {
             self.ledger.wrong(format!("an origin got {:?}", head.line));
             return Err(Ended::Closed);
@@ -131,6 +135,26 @@ impl Origin {
         }
         self.read_body(wire, &head, &plan).await?;
         self.answer(wire, &plan, random).await
+    }
+
+    /// Sends every byte back, until its client has ended.
+    async fn tunnel(&self, wire: &mut Wire, head: &Head, random: &mut Random) -> Result<Then, Ended> {
+        let accept = head.field("sec-websocket-key").map(|key| accept(&key));
+        let (Some(accept), Some("websocket")) = (accept, head.field("upgrade").as_deref()) else {
+            self.ledger.wrong(format!("an origin is to open a tunnel by {head:?}"));
+            return Err(Ended::Malformed);
+        };
+        let head = format!("HTTP/1.1 101 Dig\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: {accept}\r\n\r\n");
+        self.write(wire, head.as_bytes(), random).await?;
+        loop {
+            match wire.some().await {
+                Ok(bytes) => self.write(wire, &bytes, random).await?,
+                Err(Ended::Closed) => break,
+                Err(ended) => return Err(ended),
+            }
+        }
+        self.end(wire).await?;
+        Ok(Then::Close)
     }
 
     /// A health check: a bad origin is ill now and then.
@@ -212,12 +236,16 @@ impl Origin {
         let closes = cut < response.len() || leaves;
         self.write(wire, &response[..cut], random).await?;
         if leaves && cut == response.len() {
-            // Through TLS an end that is not announced is none.
-            wire.transport.finish();
-            self.ring.sleep(Duration::from_micros(1)).await;
-            wire.transport.flushed().await.map_err(|_errno| Ended::Broken)?;
+            self.end(wire).await?;
         }
         Ok(if closes || plan.conduct == Conduct::DieInBody { Then::Close } else { Then::Next })
+    }
+
+    /// Through TLS an end that is not announced is none.
+    async fn end(&self, wire: &Wire) -> Result<(), Ended> {
+        wire.transport.finish();
+        self.ring.sleep(Duration::from_micros(1)).await;
+        wire.transport.flushed().await.map_err(|_errno| Ended::Broken)
     }
 
     async fn write(&self, wire: &Wire, bytes: &[u8], random: &mut Random) -> Result<(), Ended> {

@@ -17,6 +17,7 @@ use crate::{
     judge::{Rules, judge},
     ledger::Ledger,
     origin::Origin,
+    plan::Mood,
     proxy::Proxy,
     secure,
     setting::{ORIGINS, PROXY, Setting},
@@ -156,11 +157,13 @@ impl Scene {
             seed,
             mood,
             closes_idle: self.setting.drains_early,
+            tunnels_may_fail: mood != Mood::Good || self.setting.chaos.breaks(),
             address: address(PROXY),
             http2: clients.http2,
             tls: clients.secure.then(|| [false, true].map(secure::client)),
         };
         self.attack(&client);
+        self.dig(&client);
         let scripts = scripts(self.setting.requests, &mut self.random);
         self.clients += scripts.len();
         for ids in scripts {
@@ -190,6 +193,17 @@ impl Scene {
                     Some(attack) => attacker.flood(attack, random).await,
                     None => attacker.bombs(random).await,
                 }
+                finished.set(finished.get() + 1);
+            });
+        }
+    }
+
+    fn dig(&mut self, client: &Client) {
+        for _ in 0..self.setting.tunnels {
+            let (client, random, finished) = (client.clone(), self.random.fork(), Rc::clone(&self.finished));
+            self.clients += 1;
+            self.rings[1].spawn(async move {
+                Box::pin(client.tunnel(random)).await;
                 finished.set(finished.get() + 1);
             });
         }

@@ -48,6 +48,8 @@ pub struct Setting {
     pub origins: Speech,
     /// Attackers among the clients.
     pub attackers: usize,
+    /// Clients that speak WebSocket.
+    pub tunnels: usize,
 }
 
 /// What two speak with each other.
@@ -81,6 +83,7 @@ impl Setting {
             clients: Speech::default(),
             origins: Speech::default(),
             attackers: 0,
+            tunnels: 0,
         }
     }
 

@@ -105,6 +105,12 @@ impl Wire {
         Ok(())
     }
 
+    /// What has come, once there is something.
+    pub async fn some(&mut self) -> Result<Vec<u8>, Ended> {
+        self.begins().await?;
+        Ok(core::mem::take(&mut self.unread))
+    }
+
     /// The next head.
     pub async fn head(&mut self) -> Result<Head, Ended> {
         let end = loop {

@@ -68,3 +68,19 @@ fn attackers_are_cut_off_where_everything_else_breaks_too() {
         run(Setting { attackers: 4, expected_reasons: &["upstream_tls_handshake", "upstream_tls_protocol"], ..attacked })
     });
 }
+
+#[test]
+fn tunnels_carry_everything_to_its_end() {
+    share("tunnels_carry_everything_to_its_end", 4, |seed, traced| {
+        run(Setting { tunnels: 8, requests: 10, ..setting(seed, traced, Mood::Good, Chaos::from_seed(seed).unbroken()) })
+    });
+}
+
+#[test]
+fn tunnels_that_break_are_seen_to_break() {
+    share("tunnels_that_break_are_seen_to_break", 4, |seed, traced| {
+        let mood = if seed.is_multiple_of(2) { Mood::Hasty } else { Mood::Bad };
+        let expected_reasons = &["upstream_tls_handshake", "upstream_tls_protocol"];
+        run(Setting { tunnels: 8, requests: 10, expected_reasons, ..setting(seed, traced, mood, Chaos::from_seed(seed)) })
+    });
+}

@@ -260,6 +260,24 @@ impl Conn {
         }
     }
 
+    /// Whether the peer would take a close for the end of a message that was cut short: one that lasts as long as its connection does (tunnels, and
+    /// responses of unknown length over HTTP/1.0).
+    pub fn is_cut_short(&self) -> bool {
+        match &self.http {
+            Http::Serial(serial) => serial.lasts(),
+            Http::Multiplex(_) => false,
+        }
+    }
+
+    /// Closes it at whatever point it is; by a reset where it [is cut short](Self::is_cut_short).
+    pub fn abandon(self: Rc<Self>) {
+        if self.is_cut_short()
+            && let Ok(conn) = Rc::try_unwrap(self)
+        {
+            conn.transport.reset();
+        }
+    }
+
     /// Takes an idle upstream connection to where other workers can take it.
     pub async fn rest(self: Rc<Self>) -> Option<AtRest> {
         let conn = Rc::try_unwrap(self).ok()?;

@@ -43,12 +43,18 @@ struct State {
     arrivals: VecDeque<Result<Arrived, Arrival>>,
     /// It broke: why. Nothing more is received.
     broken: Option<Fault>,
+    /// Those who wait for the peer's greeting before they begin.
+    waiting: u32,
 }
 
 impl State {
-    /// Until the peer has said how many it takes, it is given one.
+    /// Until the peer has said how many it takes, it is given one; and who waited for that comes first.
     fn capacity(&self) -> u32 {
-        if self.broken.is_some() || !self.codec.is_greeted() && !self.inlets.is_empty() { 0 } else { self.codec.capacity() }
+        let has_one = !self.inlets.is_empty() || self.waiting > 0;
+        if self.broken.is_some() || !self.codec.is_greeted() && has_one {
+            return 0;
+        }
+        self.codec.capacity().saturating_sub(self.waiting)
     }
 
     fn inlet(&self, id: StreamId) -> Option<&Rc<Inlet>> {
@@ -67,7 +73,7 @@ impl State {
 
 impl Multiplex {
     pub(crate) fn new(codec: h2::Connection, transport: &Transport) -> Rc<Self> {
-        let state = State { codec, inlets: Vec::new(), arrivals: VecDeque::new(), broken: None };
+        let state = State { codec, inlets: Vec::new(), arrivals: VecDeque::new(), broken: None, waiting: 0 };
         Rc::new(Self {
             ring: transport.ring().clone(),
             tls: transport.tls(),
@@ -94,6 +100,7 @@ impl Multiplex {
 
     /// Waits until the peer has said what it can do, or is gone.
     pub(crate) async fn greeted(&self) {
+        let _counted = Waiting::new(&self.state);
         loop {
             {
                 let state = self.state.borrow();
@@ -308,6 +315,22 @@ impl Multiplex {
                 inlet.wake(&self.ring);
             }
         }
+    }
+}
+
+/// One who waits for the peer's greeting.
+struct Waiting<'a>(&'a RefCell<State>);
+
+impl<'a> Waiting<'a> {
+    fn new(state: &'a RefCell<State>) -> Self {
+        state.borrow_mut().waiting += 1;
+        Self(state)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.borrow_mut().waiting -= 1;
     }
 }
 

@@ -227,6 +227,7 @@ impl Pool {
             return;
         }
         if !complete {
+            conn.abandon();
             return self.closed();
         }
         if !conn.can_reuse() || self.retired.get() {

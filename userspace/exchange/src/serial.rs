@@ -47,6 +47,10 @@ impl Serial {
         self.codec.borrow().owes_only_end()
     }
 
+    pub(crate) fn lasts(&self) -> bool {
+        self.codec.borrow().lasts()
+    }
+
     pub(crate) fn close_after(&self) {
         self.codec.borrow_mut().close_after();
     }

@@ -189,6 +189,11 @@ impl Connection {
         matches!(self.sending, Sending::Known(0) | Sending::Nothing)
     }
 
+    /// Whether our message lasts to the connection's end and has not come to its own: then a close would say that this was all.
+    pub fn lasts(&self) -> bool {
+        self.sending == Sending::UntilClose
+    }
+
     /// Whether no exchange is under way: none has begun, or the last one is complete in both directions.
     pub fn at_rest(&self) -> bool {
         match (self.receiving, self.sending) {

@@ -82,7 +82,7 @@ pub fn serve(house: Rc<House>, listener: Rc<Listener>, stream: Stream) -> impl F
         let mut conn = Conn::server(transport, &admitted.listener.settings());
         if !conn.is_multiplexed() {
             if serve_http(&scope, &conn).await == Protocol::OneByOne {
-                return;
+                return conn.abandon();
             }
             conn = match Box::pin(sniff(&scope, conn)).await {
                 Some(conn) => conn,
@@ -93,6 +93,7 @@ pub fn serve(house: Rc<House>, listener: Rc<Listener>, stream: Stream) -> impl F
             Box::pin(serve_many(&scope, conn)).await;
         } else {
             Box::pin(serve_http(&scope, &conn)).await;
+            conn.abandon();
         }
     }
 }
@@ -142,7 +143,7 @@ fn serve_http<'a>(scope: &'a Scope<'a>, conn: &'a Rc<Conn>) -> impl Future<Outpu
                 scope.house.ring().yield_now().await;
             }
         };
-        if conn.exchanges() > 0 && (end == Next::Ending || conn.transport().unsent() > 0) {
+        if conn.exchanges() > 0 && !conn.is_cut_short() && (end == Next::Ending || conn.transport().unsent() > 0) {
             Box::pin(close(scope, conn)).await;
         }
         Protocol::OneByOne

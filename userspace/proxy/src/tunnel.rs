@@ -51,7 +51,7 @@ pub(crate) async fn run(
     let back = back(&up, down, (&received, &moved_at));
     let outcome = tcp::both(scope, there, back, limits).await;
     (record.request_bytes, record.response_bytes) = (sent.get(), received.get());
-    // (The client's side is reset as far as its HTTP version can be.)
+    // (The client's side is seen to by its connection.)
     if outcome.is_err_and(|fault| fault.blame == model::Blame::Client) {
         up.reset();
     }
