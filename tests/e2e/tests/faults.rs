@@ -73,6 +73,35 @@ fn a_chunked_response_that_dies_has_no_end() {
     assert!(matches!(error.kind(), std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::ConnectionReset), "{error}");
 }
 
+/// What lasts as long as its connection is cut by a reset: a close would say that it was all.
+#[test]
+fn what_only_a_close_would_end_is_broken_off() {
+    let origin = Scripted::start(|turn| {
+        let Some(seen) = turn.request() else { return };
+        if seen.head.contains("upgrade: websocket") {
+            turn.send("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\nhello");
+            // Closing with unread bytes resets the connection.
+            turn.stream.get_ref().peek(&mut [0]).expect("the client says something");
+        } else {
+            turn.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n");
+        }
+    });
+    let (web, sluice) = limited(&origin);
+    for (at, request) in [
+        "GET / HTTP/1.0\r\nhost: test\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\nunread",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut client = Client::connect(web);
+        client.send(request);
+        let error = client.rest().expect_err("it does not end, it breaks");
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{request}");
+        eventually("it is counted", || sluice.metrics().faults("upstream_reset") == i64::try_from(at).expect("two") + 1);
+    }
+}
+
 #[test]
 fn an_origin_that_closes_without_an_answer() {
     let origin = Scripted::start(|turn| drop(turn.request()));

@@ -24,7 +24,7 @@ use crate::{
 pub const TUNNEL: &str = "/tunnel";
 
 /// After how long without anything a client gives up: far beyond every timeout of the proxy's.
-const PATIENCE: Duration = Duration::from_secs(9_000);
+const PATIENCE: Duration = Duration::from_secs(10_000);
 /// How soon is looked again whether a tunnel may be asked for.
 const LOOK: Duration = Duration::from_millis(10);
 /// Most bytes sent through one tunnel.
@@ -127,6 +127,14 @@ impl Client {
     async fn tunnel_in_stream(&self, transport: Transport, wish: &mut Wish, got: &mut Vec<u8>, random: &mut Random) -> Outcome {
         let settings = whims::settings(random);
         let mut link = Link::new(transport, Side::Client, settings, random);
+        let outcome = self.carry_through(&mut link, wish, got, random).await;
+        if !matches!(outcome, Outcome::Broken(Ended::Silent)) {
+            link.linger().await;
+        }
+        outcome
+    }
+
+    async fn carry_through(&self, link: &mut Link, wish: &mut Wish, got: &mut Vec<u8>, random: &mut Random) -> Outcome {
         let mut silent_at = link.now() + PATIENCE;
         let mut tunnel: Option<StreamId> = None;
         let (mut open, mut complete, mut next_piece) = (false, false, Instant(0));
@@ -138,32 +146,28 @@ impl Client {
             // (Settings are no event.)
             let mut due = if tunnel.is_some() { silent_at } else { silent_at.min(link.now() + LOOK) };
             if let Some(id) = tunnel.filter(|_| open && !complete) {
-                (complete, next_piece) = feed(&mut link, id, wish, next_piece, random);
+                (complete, next_piece) = feed(link, id, wish, next_piece, random);
                 due = if link.codec.room(id) > 0 && !complete { due.min(next_piece) } else { due };
             }
             if let Some(id) = tunnel.filter(|_| wish.leaves_after.is_some_and(|bytes| got.len() >= bytes)) {
                 link.codec.reset(id, ErrorCode::Cancel);
                 link.codec.release(id);
-                link.linger().await;
                 return Outcome::Left;
             }
             match link.next(due).await {
                 Came::Event(Event::Part(_, Part::Head(head))) if head.status() == 101 => open = true,
                 Came::Event(Event::Part(id, Part::Head(head))) => {
                     link.codec.release(id);
-                    link.linger().await;
                     let reason = fields(&head).into_iter().find(|(name, _)| name == "x-sluice-reason");
                     return Outcome::Declined(format!("{} {reason:?}", head.status()));
                 }
                 Came::Event(Event::Part(_, Part::Data(data))) => got.extend_from_slice(&data),
                 Came::Event(Event::Part(id, Part::End)) => {
                     link.codec.release(id);
-                    link.linger().await;
                     return Outcome::Ended;
                 }
                 Came::Event(Event::Reset(id, _)) => {
                     link.codec.release(id);
-                    link.linger().await;
                     return Outcome::Broken(Ended::Reset);
                 }
                 Came::Event(Event::Part(..) | Event::Draining) => {}

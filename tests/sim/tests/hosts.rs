@@ -32,6 +32,7 @@ fn run(seed: u64, traced: bool, mood: Mood) -> Result<(), String> {
     let origin = Origin { ring: rings[0].clone(), ledger: ledger.clone(), seed, mood, proxied: false, http2: false, tls: None };
     origin.serve(world.listen(origins, address.clone()).map_err(|errno| errno.to_string())?);
     let client = Client {
+        tunnels_may_fail: false,
         ring: rings[1].clone(),
         world: world.clone(),
         ledger: ledger.clone(),
