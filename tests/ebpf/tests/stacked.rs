@@ -48,6 +48,10 @@ fn an_interface_is_exchanged_for_one_below_it() {
     let (mut balancer, folder) = open("exchanged");
     let all = ["top", "m0", "out"];
     exchange(&mut balancer, ("top", Mode::Generic), ("m0", Mode::Native), &all);
+    // Only what is in the way makes way: who leaves elsewhere stays, when that would not help.
+    balancer.attach(&[("top", Wish::Auto), ("out", Wish::Auto)]).expect("they are free");
+    balancer.attach(&[("m0", Wish::Auto), ("top", Wish::Auto)]).expect_err("refused");
+    only(&["top", "out"], &all);
     // Who stays does not make way, and who cannot come is told why.
     balancer.attach(&[("top", Wish::Auto)]).expect("it is free");
     let covered = balancer.attach(&[("m0", Wish::Auto), ("top", Wish::Auto)]).map(drop).expect_err("refused");

@@ -9,6 +9,7 @@
 use crate::hooks::hooks;
 use crate::load::LoadError;
 use crate::pin::Folder;
+use crate::stack::above;
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::xdp::{XdpLink, XdpMode};
 use aya::programs::{ProgramError, Xdp};
@@ -134,11 +135,12 @@ pub(crate) fn attach_all(program: &mut Xdp, folder: &Folder, interfaces: &[(&str
     let (mut attachments, mut left) = (Vec::new(), Vec::new());
     for (interface, wish) in interfaces {
         let mut attached = attach(program, folder, interface, *wish);
-        if matches!(attached, Err(AttachError::Covered { .. })) && left.is_empty() {
-            left = detach_others(folder, &kept).map_err(LoadError::Detach)?;
-            if !left.is_empty() {
+        if matches!(attached, Err(AttachError::Covered { .. })) {
+            let made = make_way(folder, &kept, interface).map_err(LoadError::Detach)?;
+            if !made.is_empty() {
                 attached = attach_uncovered(program, folder, interface, *wish);
             }
+            left.extend(made);
         }
         match attached {
             Ok(attachment) => attachments.push(attachment),
@@ -151,6 +153,15 @@ pub(crate) fn attach_all(program: &mut Xdp, folder: &Folder, interfaces: &[(&str
     }
     detach_others(folder, &kept).map_err(LoadError::Detach)?;
     Ok(attachments)
+}
+
+/// Detach from what stands on an interface and is not among `kept`; returns what was let go, each after what it stands on.
+fn make_way(folder: &Folder, kept: &[&str], interface: &str) -> io::Result<Vec<(String, Mode)>> {
+    let others = attached(folder)?;
+    let leaving = above(interface)?.into_iter().filter(|above| !kept.contains(&above.as_str()));
+    let left: Vec<_> = leaving.filter_map(|above| others.iter().find(|(other, _mode)| *other == above).cloned()).collect();
+    left.iter().try_for_each(|(interface, mode)| remove(folder, interface, *mode))?;
+    Ok(left)
 }
 
 /// The same as [`attach`], as soon as what was on top is gone: the kernel detaches in its own time.
@@ -209,12 +220,11 @@ fn attach(program: &mut Xdp, folder: &Folder, interface: &str, wish: Wish) -> Re
     Err(refused.unwrap_or_else(|| other(interface, &"no mode was tried")))
 }
 
-/// Detach from every interface that is not among `kept`; returns what was let go.
-fn detach_others(folder: &Folder, kept: &[&str]) -> io::Result<Vec<(String, Mode)>> {
+/// Detach from every interface that is not among `kept`.
+fn detach_others(folder: &Folder, kept: &[&str]) -> io::Result<()> {
     let mut others = attached(folder)?;
     others.retain(|(interface, _mode)| !kept.contains(&interface.as_str()));
-    others.iter().try_for_each(|(interface, mode)| remove(folder, interface, *mode))?;
-    Ok(others)
+    others.iter().try_for_each(|(interface, mode)| remove(folder, interface, *mode))
 }
 
 /// All that is attached to, by whichever process.

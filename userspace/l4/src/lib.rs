@@ -35,6 +35,7 @@ mod redirect;
 mod samples;
 mod services;
 mod slots;
+mod stack;
 mod stale;
 mod steer;
 mod streams;
