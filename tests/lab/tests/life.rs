@@ -3,8 +3,9 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
-use e2e::{eventually, sluice_command};
+use e2e::{eventually, pause, sluice_command};
 use lab::{Network, Node, fetch};
 
 const VIP: &str = "http://203.0.113.11/";
@@ -38,6 +39,48 @@ fn a_node_without_listeners_lives_and_goes() {
     eventually("the interface is free", || !hook(&network).contains("xdp"));
     assert!(!serves(), "nobody forwards");
     assert!(node.l4(&network, "unload").contains("there was no kernel layer"), "once is enough");
+}
+
+/// What was found out last stays in force while nobody asks, its age is told, and the next process begins with it.
+#[test]
+fn states_outlive_who_found_them_out() {
+    let network = Network::new(2);
+    let text = format!(
+        "user: nobody\nl4: {{ interfaces: [eth0], instance: {}, table_size: 4093 }}\n\
+         vips: {{ shop: {{ addresses: [203.0.113.11], ports: [tcp/80], dsr: ipip, to: edge }} }}\n\
+         clusters: {{ edge: {{ endpoints: [10.0.0.21, 10.0.0.22], \
+         health: [{{ http: /healthz, port: 81, interval: 500ms, timeout: 300ms, rise: 2, fall: 2 }}] }} }}\n",
+        network.instance(0)
+    );
+    let only_the_other = || {
+        let answers = network.client.inside(|| (0..20).map(|_| fetch(VIP, &[])).collect::<Result<Vec<_>, _>>());
+        answers.is_ok_and(|answers| answers.iter().all(|body| body.starts_with(b"o1")))
+    };
+    let says = |node: &Node, what: &str| node.log().contains(&format!("10.0.0.21 of edge is {what}"));
+    let mut node = Node::run(&network, 0, &text, 1);
+    network.set_well(0, false);
+    eventually("origin 0 is down", || says(&node, "down"));
+    eventually("the other gets all", only_the_other);
+
+    node.kill();
+    network.set_well(0, true);
+    pause(Duration::from_secs(2));
+    assert!(only_the_other(), "nobody asks any more: what was known last holds");
+    let shown = node.show(&network);
+    let age = shown.lines().find_map(|line| line.strip_prefix("states as of ")?.strip_suffix(" s ago")?.parse::<u32>().ok());
+    assert!(age.is_some_and(|age| age > 0) && shown.contains(" down "), "{shown}");
+
+    network.set_well(0, false);
+    node = Node::run(&network, 0, &text, 1);
+    network.asked_for(0);
+    eventually("it asks again", || !network.asked_for(0).is_empty());
+    assert!(only_the_other() && !says(&node, "up") && !says(&node, "down"), "it goes on from what it found: {}", node.log());
+    let metrics = || node.sluice().admin().ask("GET", "/metrics", "").text();
+    eventually("the states are new", || {
+        metrics().lines().any(|line| matches!(line, "sluice_l4_states_age_seconds 0" | "sluice_l4_states_age_seconds 1"))
+    });
+    network.set_well(0, true);
+    eventually("origin 0 is up", || says(&node, "up"));
 }
 
 /// Of a namespace's own interfaces, whatever the machine has.
