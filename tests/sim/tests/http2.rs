@@ -69,11 +69,21 @@ fn attackers_are_cut_off_where_everything_else_breaks_too() {
     });
 }
 
+fn tunnels(seed: u64, traced: bool) -> Setting {
+    Setting { tunnels: 8, requests: 10, ..setting(seed, traced, Mood::Good, Chaos::from_seed(seed).unbroken()) }
+}
+
 #[test]
 fn tunnels_carry_everything_to_its_end() {
-    share("tunnels_carry_everything_to_its_end", 4, |seed, traced| {
-        run(Setting { tunnels: 8, requests: 10, ..setting(seed, traced, Mood::Good, Chaos::from_seed(seed).unbroken()) })
-    });
+    share("tunnels_carry_everything_to_its_end", 4, |seed, traced| run(tunnels(seed, traced)));
+}
+
+/// Many that waited for one connection's greeting were refused there, and so was one that others overtook when it came.
+#[test]
+fn who_waits_for_a_greeting_has_its_place() {
+    for seed in [59, 177] {
+        assert_eq!(run(tunnels(seed, false)), Ok(()));
+    }
 }
 
 #[test]
