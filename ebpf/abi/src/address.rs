@@ -1,5 +1,7 @@
 //! Addresses as maps hold them: one form for both families, so that every map needs one key and not two.
 
+use core::net::IpAddr;
+
 /// An IPv6 address, or an IPv4 address mapped into one, in four words as they stand in a packet (network order).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -62,6 +64,15 @@ impl Address {
         let [i, j, k, l] = self.0[2].to_ne_bytes();
         let [m, n, o, p] = self.0[3].to_ne_bytes();
         [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
+    }
+}
+
+impl From<IpAddr> for Address {
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => Self::v4(address.octets()),
+            IpAddr::V6(address) => Self::v6(address.octets()),
+        }
     }
 }
 

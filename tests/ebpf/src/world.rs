@@ -36,10 +36,7 @@ pub fn ip(text: &str) -> IpAddr {
 
 /// The same for maps.
 pub fn address(text: &str) -> Address {
-    match ip(text) {
-        IpAddr::V4(v4) => Address::v4(v4.octets()),
-        IpAddr::V6(v6) => Address::v6(v6.octets()),
-    }
+    ip(text).into()
 }
 
 /// Origins 1 to 3 are `10.0.1.N`, 11 to 13 `fd00:1::N`; their MACs end in their number.

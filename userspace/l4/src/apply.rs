@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use abi::{Away, AwayKey, Backend, Origin, OriginKey, PoolAddress, PortKey, Ports, Service, Settings, Slot};
 
-use crate::numbers::Identity;
+use crate::identity::Identity;
 use crate::plan::{Kind, Plan};
 use crate::slots::Slots;
 

@@ -7,7 +7,6 @@
 //! program below an interface that has one. There what leaves makes way, and for some milliseconds its packets go to the stack.
 
 use crate::hooks::hooks;
-use crate::load::LoadError;
 use crate::pin::Folder;
 use crate::stack::above;
 use aya::programs::links::{FdLink, PinnedLink};
@@ -94,6 +93,9 @@ pub enum AttachError {
         /// Why this could not be.
         again: Box<Self>,
     },
+    /// What is no longer wanted stays attached to.
+    #[error("cannot detach: {0}")]
+    Detach(io::Error),
     /// Anything else.
     #[error("cannot attach to {interface}: {why}")]
     Other {
@@ -129,14 +131,14 @@ impl Mode {
 }
 
 /// Attach `program` to these interfaces, and detach from all others; on an error, to those that it was attached to before.
-pub(crate) fn attach_all(program: &mut Xdp, folder: &Folder, interfaces: &[(&str, Wish)]) -> Result<Vec<Attachment>, LoadError> {
+pub(crate) fn attach_all(program: &mut Xdp, folder: &Folder, interfaces: &[(&str, Wish)]) -> Result<Vec<Attachment>, AttachError> {
     let kept: Vec<&str> = interfaces.iter().map(|(interface, _wish)| *interface).collect();
-    let before = attached(folder).map_err(LoadError::Detach)?;
+    let before = attached(folder).map_err(AttachError::Detach)?;
     let (mut attachments, mut left) = (Vec::new(), Vec::new());
     for (interface, wish) in interfaces {
         let mut attached = attach(program, folder, interface, *wish);
         if matches!(attached, Err(AttachError::Covered { .. })) {
-            let made = make_way(folder, &kept, interface).map_err(LoadError::Detach)?;
+            let made = make_way(folder, &kept, interface).map_err(AttachError::Detach)?;
             if !made.is_empty() {
                 attached = attach_uncovered(program, folder, interface, *wish);
             }
@@ -146,12 +148,12 @@ pub(crate) fn attach_all(program: &mut Xdp, folder: &Folder, interfaces: &[(&str
             Ok(attachment) => attachments.push(attachment),
             Err(why) => {
                 let old: Vec<&str> = before.iter().map(|(interface, _mode)| interface.as_str()).collect();
-                detach_others(folder, &old).map_err(LoadError::Detach)?;
-                return Err(put_back(program, folder, &left, why).into());
+                detach_others(folder, &old).map_err(AttachError::Detach)?;
+                return Err(put_back(program, folder, &left, why));
             }
         }
     }
-    detach_others(folder, &kept).map_err(LoadError::Detach)?;
+    detach_others(folder, &kept).map_err(AttachError::Detach)?;
     Ok(attachments)
 }
 
@@ -211,9 +213,11 @@ fn attach(program: &mut Xdp, folder: &Folder, interface: &str, wish: Wish) -> Re
             }
             Err(error) => match why_not(interface, mode, &error) {
                 why @ (AttachError::NotNative { .. } | AttachError::Other { .. }) => refused = refused.or(Some(why)),
-                why @ (AttachError::Held { .. } | AttachError::Covered { .. } | AttachError::Unknown { .. } | AttachError::Lost { .. }) => {
-                    return Err(why);
-                }
+                why @ (AttachError::Held { .. }
+                | AttachError::Covered { .. }
+                | AttachError::Unknown { .. }
+                | AttachError::Lost { .. }
+                | AttachError::Detach(_)) => return Err(why),
             },
         }
     }

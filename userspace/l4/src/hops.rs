@@ -19,6 +19,7 @@ use std::os::fd::OwnedFd;
 
 use crate::load::Balancer;
 use crate::path::context;
+use crate::programs;
 
 /// The next hop to an address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,9 +46,6 @@ pub struct Hops {
 
 /// Next hops that are asked for at a time.
 pub const HOPS_AT_ONCE: usize = 1_024;
-
-/// The name of the program that asks.
-pub(crate) const PROGRAM: &str = "hop";
 
 /// How long what is known is taken to be true when nothing is announced: not everything that has a say is.
 const TRUE_FOR: Duration = Duration::from_secs(1);
@@ -155,10 +153,10 @@ fn ask_all(balancer: &Balancer, address: IpAddr, interfaces: &[u32]) -> Option<H
 
 /// What the kernel says; no answer is as good as none that could be used.
 fn ask(balancer: &Balancer, address: IpAddr, interface: u32) -> Option<Hop> {
-    let program: &Xdp = balancer.program_of(PROGRAM).ok()?;
+    let program: &Xdp = balancer.program_of(programs::HOP).ok()?;
     // As `HopFrame` has it: the address, then what is answered.
     let mut frame = [0; size_of::<abi::HopFrame>()];
-    frame[..16].copy_from_slice(&crate::services::address(address).bytes());
+    frame[..16].copy_from_slice(&abi::Address::from(address).bytes());
     let mut out = frame;
     let context = context(frame.len(), interface);
     let mut options = TestRunOptions::new();

@@ -6,8 +6,8 @@ use abi::{PoolAddress, limits};
 use aya::maps::MapError;
 use hashbrown::HashMap;
 
+use crate::identity::Identity;
 use crate::load::Balancer;
-use crate::numbers::Identity;
 use crate::plan::{Held, Kind};
 use crate::{Maps, Write};
 

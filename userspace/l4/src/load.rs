@@ -5,7 +5,6 @@
 use crate::attach::{self, AttachError, Attachment, Wish};
 use crate::pin::{Folder, Left, PinError};
 use crate::programs;
-use crate::{hops, path};
 use aya::maps::{Map, MapError};
 use aya::programs::{ProgramError, Xdp};
 use aya::{Ebpf, EbpfError};
@@ -80,9 +79,6 @@ pub enum LoadError {
     /// The socket that probes leave by.
     #[error("no packet socket (it needs CAP_NET_RAW): {0}")]
     Socket(io::Error),
-    /// Attachments that are no longer wanted.
-    #[error("cannot detach: {0}")]
-    Detach(io::Error),
 }
 
 impl Balancer {
@@ -96,7 +92,7 @@ impl Balancer {
         }
         let mut ebpf = loader.load(programs::BALANCER)?;
         program(&mut ebpf)?.load()?;
-        for name in [path::PROGRAM, hops::PROGRAM] {
+        for name in [programs::PROBE, programs::HOP] {
             let asked: &mut Xdp = ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?.try_into()?;
             asked.load()?;
         }
@@ -116,7 +112,7 @@ impl Balancer {
 
     /// Attach to these interfaces and to no others. What an earlier process had attached is taken over without a gap.
     pub fn attach(&mut self, interfaces: &[(&str, Wish)]) -> Result<Vec<Attachment>, LoadError> {
-        attach::attach_all(program(&mut self.ebpf)?, &self.folder, interfaces)
+        Ok(attach::attach_all(program(&mut self.ebpf)?, &self.folder, interfaces)?)
     }
 
     /// Hands what the program said since the last time to `log`'s logger: a line a packet in debug builds at `debug`, else nothing. Lines that

@@ -5,18 +5,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 
 use hashbrown::HashMap;
 
-use crate::mix::mix_bytes;
-
-/// What a thing is called, hashed: the same in every process, so that a later one finds it by what the maps hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Identity(pub u64);
-
-impl Identity {
-    /// Of a name, whose parts cannot be mistaken for one another.
-    pub(crate) fn of(parts: &[&str]) -> Self {
-        Self(parts.iter().fold(0, |hash, part| mix_bytes(hash, part.as_bytes())))
-    }
-}
+use crate::identity::Identity;
 
 /// The numbers of one kind of thing: 1 to a maximum; 0 is none.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -33,7 +33,7 @@ impl Origin {
 
     /// Attach to these interfaces and to no others, as [`crate::Balancer::attach`].
     pub fn attach(&mut self, interfaces: &[(&str, Wish)]) -> Result<Vec<Attachment>, LoadError> {
-        attach::attach_all(program(&mut self.ebpf)?, &self.folder, interfaces)
+        Ok(attach::attach_all(program(&mut self.ebpf)?, &self.folder, interfaces)?)
     }
 
     /// How often something happened since it was loaded: `Decapsulated`, `PassedOn`, `BadEnvelope`.

@@ -18,12 +18,10 @@ use nix::sys::socket::{AddressFamily, LinkAddr, MsgFlags, SockFlag, SockType, se
 use crate::frame::{Message, Way, around, frame};
 use crate::load::{Balancer, LoadError};
 use crate::maps::removed;
+use crate::programs;
 
 /// The map that has what came over connections.
 const ANSWERS: &str = "ANSWERS";
-
-/// The name of the program that puts probes on their way.
-pub(crate) const PROGRAM: &str = "probe";
 
 /// A frame with its envelopes.
 const FRAME_BYTES_MAX: usize = 1536;
@@ -124,7 +122,7 @@ impl Path {
     /// The frame as it is to leave, and by which interface.
     fn enclose(&self, balancer: &mut Balancer, frame: &[u8]) -> Result<(u32, Vec<u8>), NoWay> {
         let refused = |error: &dyn core::fmt::Display| NoWay::Kernel(error.to_string());
-        let program: &Xdp = balancer.program_of(PROGRAM).map_err(|error| refused(&error))?;
+        let program: &Xdp = balancer.program_of(programs::PROBE).map_err(|error| refused(&error))?;
         let mut out = vec![0_u8; FRAME_BYTES_MAX];
         let context = context(frame.len(), self.interface);
         let mut options = TestRunOptions::new();

@@ -7,6 +7,10 @@ use aya::EbpfLoader;
 /// Forwards packets: to be attached to a balancer's interfaces.
 pub static BALANCER: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/balancer"));
 
+/// Its program that puts probes on their way, and the one that asks for next hops: run by userspace, and never attached.
+pub(crate) const PROBE: &str = "probe";
+pub(crate) const HOP: &str = "hop";
+
 /// Opens envelopes: to be attached to an origin's interfaces.
 pub static ORIGIN: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/origin"));
 

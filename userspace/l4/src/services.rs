@@ -4,26 +4,18 @@ use alloc::{collections::BTreeMap, sync::Arc, vec, vec::Vec};
 use core::net::{IpAddr, SocketAddr};
 
 use abi::{
-    MODE_DSR, MODE_ECHO, MODE_NAT_GATEWAY, MODE_NAT_POOL, MODE_TERMINATE, NO_SERVICE, Origin, OriginKey, PoolAddress, PortKey, PortRange,
-    Service, VIA_GUE, VIA_IPIP, VIA_L2, limits, protocols, service_flags,
+    Address, MODE_DSR, MODE_ECHO, MODE_NAT_GATEWAY, MODE_NAT_POOL, MODE_TERMINATE, NO_SERVICE, Origin, OriginKey, PoolAddress, PortKey,
+    PortRange, Service, VIA_GUE, VIA_IPIP, VIA_L2, limits, protocols, service_flags,
 };
 use config::{HashBy, Name, OnDown, Origins, Ports, Snapshot, Transport, Via, Vip, VipMode};
 use hashbrown::HashMap;
 
-use crate::numbers::Identity;
-use crate::plan::{Plan, PlanFault, Wishes, table_identity};
+use crate::identity::Identity;
+use crate::plan::{Plan, PlanFault, Wishes};
 use crate::tables::Family;
 
 /// The service of echo requests to addresses of which something lives, and the one of all others.
 const ECHO: [&str; 2] = ["up", "down"];
-
-/// An address as maps hold it.
-pub(crate) fn address(address: IpAddr) -> abi::Address {
-    match address {
-        IpAddr::V4(address) => abi::Address::v4(address.octets()),
-        IpAddr::V6(address) => abi::Address::v6(address.octets()),
-    }
-}
 
 /// The families that a VIP needs tables of; none when it is terminated.
 pub(crate) fn families(vip: &Vip) -> Vec<Family> {
@@ -40,7 +32,8 @@ pub(crate) fn families(vip: &Vip) -> Vec<Family> {
 /// Everything that needs a service's number.
 pub(crate) fn identities(snapshot: &Snapshot) -> Vec<Identity> {
     let echo = ECHO.iter().map(|which| Identity::of(&["echo", which]));
-    let vips = snapshot.vips.values().flat_map(|vip| families_of_addresses(vip).into_iter().map(|family| identity(&vip.name, family)));
+    let vips =
+        snapshot.vips.values().flat_map(|vip| families_of_addresses(vip).into_iter().map(|family| Identity::of_service(&vip.name, family)));
     if snapshot.vips.is_empty() { Vec::new() } else { echo.chain(vips).collect() }
 }
 
@@ -49,10 +42,6 @@ fn families_of_addresses(vip: &Vip) -> Vec<Family> {
     families.sort_unstable();
     families.dedup();
     families
-}
-
-pub(crate) fn identity(vip: &str, family: Family) -> Identity {
-    Identity::of(&["service", vip, family.name()])
 }
 
 /// Writes services, ports, addresses, pools and origins into a plan that has its numbers and tables.
@@ -65,7 +54,7 @@ pub(crate) fn place(plan: &mut Plan, before: &Plan, wishes: Wishes<'_>) -> Resul
     let mut origins = HashMap::new();
     for vip in snapshot.vips.values() {
         for family in families_of_addresses(vip) {
-            let number = plan.numbers.services.of(identity(&vip.name, family));
+            let number = plan.numbers.services.of(Identity::of_service(&vip.name, family));
             let service = service(plan, snapshot, vip, family, &pools);
             plan.services.insert(number, service);
             plan.service_names.insert(number, alloc::format!("{}/{}", vip.name, family.name()).into());
@@ -87,7 +76,7 @@ pub(crate) fn place(plan: &mut Plan, before: &Plan, wishes: Wishes<'_>) -> Resul
 fn service(plan: &Plan, snapshot: &Snapshot, vip: &Vip, family: Family, pools: &Pools) -> Service {
     let table = |family| {
         let cluster = vip.mode.cluster().and_then(|slot| snapshot.cluster(slot));
-        cluster.map_or(0, |cluster| plan.numbers.tables.of(table_identity(cluster, family)))
+        cluster.map_or(0, |cluster| plan.numbers.tables.of(Identity::of_table(cluster, family)))
     };
     let flag = |holds: bool, bit: u32| if holds { bit } else { 0 };
     let flags = flag(vip.hash == HashBy::Source, service_flags::HASH_SOURCE) | flag(vip.on_down == OnDown::Reset, service_flags::RESET);
@@ -124,7 +113,7 @@ fn place_pools(plan: &mut Plan, snapshot: &Snapshot) -> Result<Pools, PlanFault>
         for family in [Family::V4, Family::V6] {
             let first = plan.pool.len();
             let addresses = pool.addresses.iter().filter(|address| Family::of(**address) == family);
-            let addresses = addresses.map(|one| PoolAddress { address: address(*one), port_first: pool.first, port_last: pool.last });
+            let addresses = addresses.map(|one| PoolAddress { address: Address::from(*one), port_first: pool.first, port_last: pool.last });
             plan.pool.extend(addresses);
             let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
             pools.insert((name.clone(), family), (number(first), number(plan.pool.len() - first)));
@@ -145,9 +134,9 @@ fn protocol(transport: Transport) -> u8 {
 fn place_ports(plan: &mut Plan, vip: &Vip, ip: IpAddr, service: u32) {
     for ports in &vip.ports {
         let protocol = protocol(ports.transport);
-        let entry = plan.addresses.entry(PortKey::new(address(ip), protocol, 0)).or_default();
+        let entry = plan.addresses.entry(PortKey::new(Address::from(ip), protocol, 0)).or_default();
         if ports.first == ports.last {
-            plan.ports.insert(PortKey::new(address(ip), protocol, ports.first), service);
+            plan.ports.insert(PortKey::new(Address::from(ip), protocol, ports.first), service);
         } else if let Some(range) = entry.ranges.get_mut(entry.count as usize) {
             *range = PortRange { first: ports.first, last: ports.last, service };
             entry.count += 1;
@@ -187,7 +176,7 @@ fn place_echo(plan: &mut Plan, snapshot: &Snapshot) {
     let mut answers: BTreeMap<IpAddr, Option<bool>> = BTreeMap::new();
     for vip in snapshot.vips.values() {
         for ip in &vip.addresses {
-            let service = plan.services.get(&plan.numbers.services.of(identity(&vip.name, Family::of(*ip))));
+            let service = plan.services.get(&plan.numbers.services.of(Identity::of_service(&vip.name, Family::of(*ip))));
             let lives = service
                 .filter(|service| service.mode != MODE_TERMINATE)
                 .map(|service| plan.tables.get(&service.table).is_some_and(crate::tables::Table::lives));
@@ -197,7 +186,7 @@ fn place_echo(plan: &mut Plan, snapshot: &Snapshot) {
     for (ip, lives) in answers {
         let protocol = if ip.is_ipv4() { protocols::ICMP } else { protocols::ICMPV6 };
         let portless = lives.map_or(NO_SERVICE, |lives| if lives { up } else { down });
-        plan.addresses.insert(PortKey::new(address(ip), protocol, 0), abi::Ports { portless, ..abi::Ports::default() });
+        plan.addresses.insert(PortKey::new(Address::from(ip), protocol, 0), abi::Ports { portless, ..abi::Ports::default() });
     }
 }
 
@@ -214,8 +203,8 @@ fn place_origin(origins: &mut HashMap<OriginKey, Origin>, origin: SocketAddr, po
     // An origin's own port is another than the VIP's, which its answers then need; else they keep theirs.
     let (from, back) = if origin.port() == 0 { (ports.first..=ports.last, 0) } else { (origin.port()..=origin.port(), ports.first) };
     for port in from {
-        let key = OriginKey { address: address(origin.ip()), port: port.to_be(), protocol: protocol(ports.transport), padding: 0 };
-        origins.insert(key, Origin { vip: address(vip), port: back.to_be(), padding: 0, service });
+        let key = OriginKey { address: Address::from(origin.ip()), port: port.to_be(), protocol: protocol(ports.transport), padding: 0 };
+        origins.insert(key, Origin { vip: Address::from(vip), port: back.to_be(), padding: 0, service });
     }
 }
 
@@ -225,7 +214,7 @@ fn keep_origins(wanted: HashMap<OriginKey, Origin>, before: &Plan, wishes: Wishe
     let mut origins: HashMap<_, _> = wanted.into_iter().map(|(key, origin)| (key, (origin, None))).collect();
     for (key, (origin, gone_s)) in &before.origins {
         let gone_s = gone_s.unwrap_or(wishes.now_s);
-        let is_served = wishes.snapshot.vips.values().any(|vip| vip.addresses.iter().any(|ip| address(*ip) == origin.vip));
+        let is_served = wishes.snapshot.vips.values().any(|vip| vip.addresses.iter().any(|ip| Address::from(*ip) == origin.vip));
         if !origins.contains_key(key) && is_served && wishes.now_s.saturating_sub(gone_s) < settle_s {
             origins.insert(*key, (*origin, Some(gone_s)));
         }

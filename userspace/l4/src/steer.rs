@@ -5,7 +5,6 @@
 use crate::load::LoadError;
 use crate::pin::{Folder, PinError};
 use crate::programs;
-use crate::services;
 use abi::{Bind, STEER_CPUS, STEER_GROUPS, STEER_WORKERS, SteerCount};
 use alloc::{borrow::ToOwned, collections::BTreeMap, vec::Vec};
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, SockMap};
@@ -79,7 +78,7 @@ impl Steering {
         for (worker, socket) in (0..STEER_WORKERS).zip(sockets) {
             workers.set(group * STEER_WORKERS + worker, socket, 0)?;
         }
-        let key = Bind { address: services::address(bind.ip()), port: u32::from(bind.port()) };
+        let key = Bind { address: abi::Address::from(bind.ip()), port: u32::from(bind.port()) };
         let mut binds: HashMap<_, Bind, u32> = self.map("BINDS")?.try_into()?;
         binds.insert(key, group, 0)?;
         let choose: &mut SkReuseport = self.ebpf.program_mut("choose").ok_or(ProgramError::NotLoaded)?.try_into()?;

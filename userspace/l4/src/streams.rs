@@ -28,7 +28,6 @@ use smoltcp::wire::{HardwareAddress, IpCidr, IpEndpoint, IpVersion, Ipv4Packet, 
 use crate::frame::Way;
 use crate::load::Balancer;
 use crate::path::{self, Path};
-use crate::services::address;
 
 /// How soon it is looked for packets while any connection is open.
 pub(crate) const STREAM_LOOK: Duration = Duration::from_millis(2);
@@ -273,8 +272,8 @@ fn read(packet: &[u8]) -> Option<(Ends, Option<u32>)> {
 /// As the origin's packets have it.
 fn flow((vip, port): &Ends, source: IpAddr) -> FlowKey {
     FlowKey {
-        source: address(vip.ip()),
-        destination: address(source),
+        source: abi::Address::from(vip.ip()),
+        destination: abi::Address::from(source),
         source_port: vip.port().to_be(),
         destination_port: port.to_be(),
         protocol: protocols::TCP,

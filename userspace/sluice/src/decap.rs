@@ -55,11 +55,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         Attach::Generic => Wish::Generic,
     };
     let wishes: Vec<(&str, Wish)> = options.interfaces.iter().map(|interface| (&**interface, wish)).collect();
-    let of = |address: Option<IpAddr>| match address {
-        Some(IpAddr::V4(address)) => Address::v4(address.octets()),
-        Some(IpAddr::V6(address)) => Address::v6(address.octets()),
-        None => Address::default(),
-    };
+    let of = |address: Option<IpAddr>| address.map(Address::from).unwrap_or_default();
     for attachment in Origin::open(folder, of(v4), of(v6))?.attach(&wishes)? {
         let slow = if attachment.mode == Mode::Generic { ": slow, for trying things out" } else { "" };
         say(format_args!("envelopes that come in by {} are opened ({}{slow})", attachment.interface, attachment.mode.name()));

@@ -151,7 +151,12 @@ impl Kernel {
                 tracing::warn!("{endpoint} of {cluster} is down: {why} (asked for {vip})");
             }
         }
-        if turned.is_empty() { Ok(()) } else { self.apply(&Arc::clone(&self.snapshot)) }
+        if turned.is_empty() {
+            return Ok(());
+        }
+        self.apply(&Arc::clone(&self.snapshot))?;
+        // (Noted at once, and not only when the tick comes: what is in force has an age from here on.)
+        Ok(self.balancer.put_probed_s(now_s())?)
     }
 
     /// Takes over what the kernel says of next hops, when that is another thing than before.
