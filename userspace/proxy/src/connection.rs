@@ -5,28 +5,22 @@
 
 use core::{future::poll_fn, task::Poll};
 use exchange::Conn;
-use io::{Stream, Timer};
-use model::{Cause, ConnectionRecord, Instant};
+use io::Stream;
+use model::{Cause, Instant};
 use std::rc::Rc;
 
 use config::Kind;
 
-use crate::{House, Listener, handshake, http, inspect, multiplexed, tcp};
+use crate::{
+    House, Listener, handshake, http, inspect, multiplexed,
+    scope::{LINGER_BYTES_MAX, Scope},
+    tcp,
+};
 
-/// Bytes thrown away of a client that still sends when its connection is closed.
-pub(crate) const LINGER_BYTES_MAX: usize = 1 << 20;
-/// How long such a client is listened to.
+/// How long a client that still sends is listened to when its connection is closed.
 const LINGER: core::time::Duration = core::time::Duration::from_secs(5);
 /// Requests of one connection served in one go before the others have their turn.
 const REQUESTS_A_TURN_MAX: u32 = 16;
-
-/// Where the rooms of one connection stand.
-pub(crate) struct Scope<'a> {
-    pub(crate) house: &'a Rc<House>,
-    pub(crate) listener: &'a Rc<Listener>,
-    pub(crate) client: &'a Rc<ConnectionRecord>,
-    pub(crate) timer: &'a Timer,
-}
 
 /// Serves an accepted connection to its end.
 #[expect(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice, and this future is what an idle connection is made of")]

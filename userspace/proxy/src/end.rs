@@ -1,8 +1,19 @@
 //! The end of an exchange: counters and the access log, exactly once.
 
-use model::Record;
+use model::{Head, Record};
+use std::rc::Rc;
 
-use crate::{connection::Scope, grpc, http::Told, route::RouteCounters};
+use crate::{
+    grpc,
+    route::{Route, RouteCounters},
+    scope::Scope,
+};
+
+/// What the record's end needs to know of a request.
+pub(crate) struct Told {
+    pub(crate) head: Head,
+    pub(crate) route: Option<Rc<Route>>,
+}
 
 /// Counts an exchange that is over, and logs it.
 pub(crate) fn exchange(scope: &Scope<'_>, record: &Record, told: Option<&Told>) {

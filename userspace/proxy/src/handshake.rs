@@ -6,7 +6,7 @@ use io::{Stream, Timer};
 use model::{Cause, Fault};
 use tls::hello::{Peek, peek};
 
-use crate::{House, Listener, connection::LINGER_BYTES_MAX};
+use crate::{House, Listener, scope::LINGER_BYTES_MAX};
 
 /// How long a handshake may take when the listener sets no limit.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);

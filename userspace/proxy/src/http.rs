@@ -1,17 +1,20 @@
 //! The story of a request: head, normalise, route, edits, pick, pool, pump, end. Everything else in this crate is a word of it.
 
 use exchange::Exchange;
-use model::{Cause, Fault, Head, Instant, Record};
+use model::{Cause, Fault, Head, Record};
 use std::rc::Rc;
 
 use config::{Action, Kind, Targets};
 
 use crate::{
-    connection::Scope,
-    edits, end, forwards, grpc, path,
+    edits,
+    end::{self, Told},
+    forwards, grpc, path,
     pump::{self, Replay},
     reply, request, rest,
     route::Route,
+    scope::Scope,
+    tries::Tries,
     tunnel,
     upgrade::{self, Upgrade},
     upstream,
@@ -31,12 +34,6 @@ pub(crate) async fn proxy(down: Exchange, scope: &Scope<'_>) {
     end::exchange(scope, &record, told.as_ref());
     drop((active, told, record));
     rest::listen(down, scope).await;
-}
-
-/// What the record's end needs to know of a request.
-pub(crate) struct Told {
-    pub(crate) head: Head,
-    pub(crate) route: Option<Rc<Route>>,
 }
 
 async fn story(down: &Exchange, scope: &Scope<'_>, record: &mut Record, told: &mut Option<Told>) -> Result<(), Fault> {
@@ -92,7 +89,7 @@ async fn forward(
     let cluster = scope.house.cluster(slot).ok_or_else(|| Fault::us(Cause::NoCluster))?;
     record.cluster = Some(Rc::clone(cluster.name()));
     let mut replay = Replay::default();
-    let mut tries = Tries { left: route.retry.attempts, stale_left: 1, avoid: None };
+    let mut tries = Tries::new(route.retry.attempts);
     loop {
         record.attempts += 1;
         let attempt = upstream::open(scope, down.conn().transport(), &cluster, (&mut tries, record)).await;
@@ -107,45 +104,10 @@ async fn forward(
         if let Some(attempt) = &mut record.attempt {
             attempt.fault = Some(fault);
         }
-        if !tries.allows(fault, head, record, &replay) {
+        if !tries.allows(fault, head, record, replay.is_whole()) {
             return Err(fault);
         }
         cluster.retries.increment();
-    }
-}
-
-/// How often a request may still be tried.
-pub(crate) struct Tries {
-    /// Ordinary tries, the next one included.
-    pub(crate) left: u32,
-    /// Tries after an idle connection turned out to be dead.
-    stale_left: u32,
-    /// The member that failed last.
-    pub(crate) avoid: Option<usize>,
-}
-
-impl Tries {
-    /// Whether the next try must open a connection: after an idle one was dead, the others may be too.
-    pub(crate) fn wants_fresh(&self) -> bool {
-        self.stale_left == 0
-    }
-
-    /// Whether a request may be sent again after `fault`: never once any of the response was given down, or its body can not be repeated.
-    fn allows(&mut self, fault: Fault, head: &Head, record: &Record, replay: &Replay) -> bool {
-        if fault.blame != model::Blame::Origin || record.phases.responded != Instant::NEVER || !replay.is_whole() {
-            return false;
-        }
-        if fault.retry == model::Retry::Safe {
-            // The origin cannot have seen it: any method may go to another endpoint.
-            self.left = self.left.saturating_sub(1);
-            return self.left > 0;
-        }
-        // An idle connection was dead: only what may be repeated is repeated, and once (RFC 9110 §9.2.2).
-        let stale = fault.cause == Cause::UpstreamReset && record.attempt.as_ref().is_some_and(|attempt| attempt.reused);
-        let idempotent = head.request().is_some_and(|line| line.method.is_idempotent());
-        let allowed = stale && idempotent && self.stale_left > 0;
-        self.stale_left = 0;
-        allowed
     }
 }
 

@@ -6,7 +6,7 @@ use exchange::{Arrival, Conn, Exchange};
 use model::{Cause, Instant};
 use std::rc::Rc;
 
-use crate::{connection::Scope, http};
+use crate::{http, scope::Scope};
 
 /// An idle connection gives back the memory that it can be without after this long.
 const QUIET: Duration = Duration::from_secs(1);

@@ -10,8 +10,8 @@ use exchange::Exchange;
 use model::{Cause, Fault, Head, Instant, Part, Record};
 
 use crate::{
-    connection::Scope,
     edits, grpc,
+    scope::Scope,
     upgrade::{self, Upgrade},
     upstream::Upstream,
 };

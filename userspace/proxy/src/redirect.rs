@@ -17,7 +17,7 @@ use model::{Fault, Instant};
 
 use crate::{
     Cluster, House,
-    connection::Scope,
+    scope::Scope,
     tcp::{self, Limits},
 };
 

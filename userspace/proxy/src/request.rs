@@ -6,7 +6,7 @@ use std::{borrow::Cow, io::Write as _, net::IpAddr};
 
 use tls::AlternativeName;
 
-use crate::{connection::Scope, path};
+use crate::{path, scope::Scope};
 
 /// What `Via` says of us (RFC 9110 §7.6.3).
 const VIA: &[u8] = b"1.1 sluice";

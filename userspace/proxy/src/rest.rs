@@ -6,7 +6,7 @@ use core::{task::Poll, time::Duration};
 use exchange::Exchange;
 use model::Part;
 
-use crate::connection::Scope;
+use crate::scope::Scope;
 
 /// Bytes of content thrown away before the rest is refused.
 const REST_BYTES_MAX: usize = 64 * 1024;

@@ -10,8 +10,8 @@ use config::Targets;
 
 use crate::{
     Cluster, Endpoint,
-    connection::Scope,
     redirect::{self, Direction},
+    scope::Scope,
     upstream,
 };
 

@@ -10,8 +10,8 @@ use model::{Body, Cause, Fault, Head, Instant, Part, Record, RequestLine, Scope 
 use config::{Route, Targets};
 
 use crate::{
-    connection::Scope,
     edits,
+    scope::Scope,
     tcp::{self, Limits},
 };
 

@@ -7,7 +7,7 @@ use io::Stream;
 use model::{Attempt, Cause, Fault, Instant, Record};
 use std::{rc::Rc, time::Duration};
 
-use crate::{Cluster, Endpoint, connection::Scope, http::Tries, proxy_protocol};
+use crate::{Cluster, Endpoint, proxy_protocol, scope::Scope, tries::Tries};
 
 /// How often a request that waits for a connection looks whether another worker has freed one.
 const WAITING_LOOK: Duration = Duration::from_millis(5);
